@@ -1,0 +1,77 @@
+"""What the assistant says, as it says it: the events of one completion.
+
+Invariant: per choice any number of `TextDelta`s, then one `ChoiceEnded`; then one `Completed` for
+the whole. A completion that cannot go on ends in one `Failed` instead, and nothing follows.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from antiphon.core.errors import AntiphonError
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class AlternativeToken:
+    """One candidate at a position: its text, exact bytes and natural-log probability."""
+
+    text: str
+    raw: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredToken:
+    """A generated token with its logprob and, best first, the likeliest candidates there."""
+
+    text: str
+    raw: bytes
+    logprob: float
+    top: tuple[AlternativeToken, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More text of one choice. Never splits a character; never contains part of a stop string.
+
+    `tokens` scores exactly the text of this delta where logprobs were asked for, else is empty.
+    """
+
+    choice: int
+    text: str
+    tokens: tuple[ScoredToken, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceEnded:
+    """A choice is complete."""
+
+    choice: int
+    reason: FinishReason
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of the whole completion: the prompt once, the completion summed over choices."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """Every choice has ended."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The completion cannot go on; `error` says what the client may know of it."""
+
+    error: AntiphonError
+
+
+AssistantEvent = TextDelta | ChoiceEnded | Completed | Failed

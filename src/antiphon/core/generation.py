@@ -1,0 +1,129 @@
+"""The token vocabulary: what crosses the engine port.
+
+Engines see ids, parameters and a constraint's text; never messages, tools or templates.
+The values are plain frozen dataclasses so that any transport (a socket pair, a Ray handle) can
+carry them.
+
+Invariant: a generation yields, per choice, any number of `TokenDelta`s and then exactly one
+`ChoiceEnd`, or it fails as a whole with one error; nothing follows either.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+EndReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How each next token is drawn. Ranges are checked before this is made."""
+
+    temperature: float = 1.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    seed: int = 0
+    """Choice i of a request draws from its own stream, a function of (seed, i, position)."""
+    top_logprobs: int | None = None
+    """None: none are computed; k: the drawn token's own and the k best, of the raw distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What the generated text must match: a specification, compiled below the port."""
+
+    kind: Literal["json_schema", "regex", "lark"]
+    text: str
+    """A JSON Schema as JSON text, a regular expression, or a Lark grammar."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One prompt and how to continue it, `choices` times."""
+
+    id: str
+    prompt: tuple[int, ...]
+    max_tokens: int
+    """Per choice, the end-of-sequence token not counted; at least 1."""
+    choices: int = 1
+    sampling: SamplingParams = SamplingParams()
+    constraint: Constraint | None = None
+    stop_token_ids: tuple[int, ...] = ()
+    """End a choice without being delivered, like end-of-sequence."""
+    ignore_eos: bool = False
+    min_tokens: int = 0
+    """Ending tokens are masked until this many were generated."""
+    cache_salt: str = ""
+    """Prompts share cached prefixes only under equal salts."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """Natural-log probabilities of one position, before temperature, penalties and masks."""
+
+    token_id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+    """(token id, logprob), best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenDelta:
+    """New tokens of one choice. `logprobs` is empty or has one entry per token."""
+
+    choice: int
+    token_ids: tuple[int, ...]
+    logprobs: tuple[TokenLogprob, ...] = ()
+    cached_tokens: int = 0
+    """As in `ChoiceEnd`; told at least once per request, for choices that are stopped have no end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceEnd:
+    """A choice has ended: by an ending token or complete grammar (`stop`), or its budget (`length`)."""
+
+    choice: int
+    reason: EndReason
+    cached_tokens: int = 0
+    """Prompt tokens of the request that came from the prefix cache."""
+
+
+EngineEvent = TokenDelta | ChoiceEnd
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the rest of the server needs to know of a loaded model."""
+
+    id: str
+    context_length: int
+    """Prompt and generated tokens together."""
+    vocab_size: int
+    eos_token_ids: tuple[int, ...]
+    fingerprint: str
+    """Changes whenever the same request and seed may give another answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """A snapshot of the engine's state; `step_age_s` is seconds since its last sign of progress."""
+
+    ready: bool = False
+    running: int = 0
+    waiting: int = 0
+    pages_total: int = 0
+    pages_used: int = 0
+    pages_cached: int = 0
+    prompt_tokens: int = 0
+    """Since the engine started, cached ones included."""
+    cached_tokens: int = 0
+    generated_tokens: int = 0
+    preemptions: int = 0
+    steps: int = 0
+    step_age_s: float = 0.0
+    restarts: int = 0

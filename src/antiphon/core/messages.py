@@ -1,0 +1,81 @@
+"""The conversation vocabulary: what was said and how an answer is wanted.
+
+This is the middle one of the three vocabularies. `api/decode` makes these values from JSON;
+`service/completions` turns them into tokens. Nothing here knows JSON field names or token ids.
+
+Invariant: values are immutable and already valid; nobody downstream checks them again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of the conversation; content parts are already joined into one text."""
+
+    role: Role
+    content: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObjectFormat:
+    """The answer must be one JSON object of any shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchemaFormat:
+    """The answer must be valid under `schema`, whose property order is kept.
+
+    `strict` asks for a refusal when the schema cannot be held; without it a schema that
+    cannot be held falls back to any JSON object.
+    """
+
+    name: str
+    schema: Mapping[str, object]
+    strict: bool = False
+
+
+ResponseFormat = JsonObjectFormat | JsonSchemaFormat
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingOptions:
+    """How tokens are drawn, as the caller asked for it."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    """Keep only the k likeliest tokens; 0 switches it off."""
+    min_p: float = 0.0
+    """Drop tokens less likely than this share of the likeliest one's probability."""
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    """Added to the logits of these token ids."""
+    seed: int | None = None
+    """None: every call draws anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A chat completion as the caller wants it, whichever API it came through."""
+
+    model: str
+    messages: tuple[Message, ...]
+    sampling: SamplingOptions = SamplingOptions()
+    choices: int = 1
+    max_tokens: int | None = None
+    """None: as many as the context leaves."""
+    stop: tuple[str, ...] = ()
+    response_format: ResponseFormat | None = None
+    top_logprobs: int | None = None
+    """None: no logprobs; k: each token's own logprob and the k best alternatives."""
+    min_tokens: int = 0
+    ignore_eos: bool = False
+    stop_token_ids: tuple[int, ...] = ()
