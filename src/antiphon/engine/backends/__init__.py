@@ -1,0 +1,1 @@
+"""One module or package per inference library; each library is imported nowhere else."""

@@ -1,0 +1,39 @@
+"""The fake model's language: one token per byte of UTF-8, three control tokens, ChatML turns.
+
+Invariant: encoding any text and joining the bytes of its tokens gives the text back.
+"""
+
+from collections.abc import Sequence
+
+from antiphon.core.messages import Message
+
+TURN_START, TURN_END, TEXT_END = 256, 257, 258
+"""Ids of the control tokens; ids below them are bytes."""
+VOCAB_SIZE = 259
+EOS_TOKEN_IDS = (TURN_END, TEXT_END)
+
+
+class FakeTokenizer:
+    """Implements `core.ports.Tokenizer`: a text's tokens are its bytes."""
+
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """The control tokens as the template writes them."""
+        return {"<|im_start|>": TURN_START, "<|im_end|>": TURN_END, "<|endoftext|>": TEXT_END}
+
+    def encode_plain(self, text: str) -> list[int]:
+        """The bytes of the text."""
+        return list(text.encode())
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The byte itself; nothing for control tokens."""
+        return bytes((token_id,)) if token_id < TURN_START else b""
+
+
+class FakeChatTemplate:
+    """Implements `core.ports.ChatTemplate` in the manner of ChatML."""
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """Each turn between control tokens, then the opening of the assistant's turn."""
+        turns = (f"<|im_start|>{m.role}\n{m.content}<|im_end|>\n" for m in messages)
+        return "".join(turns) + "<|im_start|>assistant\n"

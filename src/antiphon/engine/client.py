@@ -1,0 +1,276 @@
+"""The engine as the API process sees it: a child process behind the `Engine` port.
+
+Hands requests to the engine process and what it produces to the generations that wait for it, and
+watches it: when it dies or stops making progress, every running generation fails and another
+process is started.
+
+Invariant: each generation ends in exactly one of: all its choices ended, one error raised, or closed
+by its owner.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from antiphon.core.errors import AntiphonError, EngineFailed, EngineUnavailable, Overloaded, SchemaRefused
+from antiphon.core.generation import (
+    ChoiceEnd,
+    Constraint,
+    EngineEvent,
+    EngineStats,
+    GenerationRequest,
+    ModelInfo,
+    TokenDelta,
+)
+from antiphon.engine import frames
+from antiphon.engine.process import EngineOptions, EngineProcess
+
+_log = logging.getLogger(__name__)
+
+_CHECK_TIMEOUT_S = 10.0
+_NOT_READY_AFTER_S = 8.0
+"""Without a sign of life for this long the engine counts as not ready."""
+_KILL_AFTER_S = 60.0
+"""Without a sign of life for this long it is killed and started again."""
+_FIRST_RESTART_DELAY_S = 0.2
+_MAX_RESTART_DELAY_S = 30.0
+_STABLE_AFTER_S = 60.0
+"""After running this long a crash counts as the first again."""
+
+
+class EngineGeneration:
+    """One request on its way; see `ports.Generation`. The client feeds it by `deliver` and `fail`."""
+
+    def __init__(self, client: "EngineClient", request: GenerationRequest) -> None:
+        self._client = client
+        self._key = request.id
+        self._open = set(range(request.choices))
+        self._stopped: set[int] = set()
+        self._events: asyncio.Queue[EngineEvent | AntiphonError | None] = asyncio.Queue()
+        """None: nothing follows."""
+
+    def __aiter__(self) -> AsyncIterator[EngineEvent]:
+        return self
+
+    async def __anext__(self) -> EngineEvent:
+        while True:
+            event = await self._events.get()
+            if event is None:
+                self._events.put_nowait(None)  # for whoever asks again
+                raise StopAsyncIteration
+            if isinstance(event, AntiphonError):
+                self._events.put_nowait(None)
+                raise event
+            if event.choice not in self._stopped:
+                return event
+
+    def deliver(self, produced: frames.Produced) -> None:
+        """Queue what a step brought, unless this choice was stopped meanwhile."""
+        if produced.choice not in self._open:
+            return
+        if produced.token_ids:
+            self._events.put_nowait(
+                TokenDelta(produced.choice, produced.token_ids, produced.logprobs, produced.cached_tokens)
+            )
+        if produced.end is not None:
+            self._open.discard(produced.choice)
+            self._events.put_nowait(ChoiceEnd(produced.choice, produced.end, produced.cached_tokens))
+        if not self._open:
+            self._client.forget(self._key)
+            self._events.put_nowait(None)
+
+    def fail(self, error: AntiphonError) -> None:
+        """Nothing comes after this."""
+        self._events.put_nowait(error)
+
+    def stop(self, choice: int) -> None:
+        """See `Generation.stop`."""
+        self._stopped.add(choice)
+        if choice not in self._open:
+            return
+        self._open.discard(choice)
+        if self._open:
+            self._client.send(frames.StopChoice(self._key, choice))
+        else:
+            self._abandon()
+
+    async def aclose(self) -> None:
+        """See `Generation.aclose`."""
+        self._open.clear()
+        while not self._events.empty():
+            self._events.get_nowait()
+        self._abandon()
+
+    def _abandon(self) -> None:
+        self._client.abandon(self._key)
+        self._events.put_nowait(None)
+
+
+class EngineClient:
+    """Implements `ports.Engine` by a supervised child process."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        self._options = options
+        self._generations: dict[str, EngineGeneration] = {}
+        self._checks: dict[int, asyncio.Future[str | None]] = {}
+        self._check_numbers = itertools.count()
+        self._process: EngineProcess | None = None
+        self._info: ModelInfo | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._stats = EngineStats()
+        self._last_sign = time.monotonic()
+        self._restarts = 0
+
+    @property
+    def info(self) -> ModelInfo:
+        """Facts of the loaded model.
+
+        Raises:
+            EngineUnavailable: `start` has not returned yet.
+        """
+        if self._info is None:
+            raise EngineUnavailable
+        return self._info
+
+    @property
+    def pid(self) -> int | None:
+        """The engine process's number; None while there is none."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Start the process and wait until the model is loaded; see `Engine.start`."""
+        process = await self._launch()
+        self._supervisor = asyncio.create_task(self._supervise(process), name="engine supervisor")
+
+    def generate(self, request: GenerationRequest) -> EngineGeneration:
+        """Queue a request; see `Engine.generate`."""
+        if self._process is None:
+            raise EngineUnavailable
+        generation = EngineGeneration(self, request)
+        self._generations[request.id] = generation
+        self.send(frames.Submit(request))
+        return generation
+
+    async def check(self, constraint: Constraint) -> None:
+        """Have the engine process compile a constraint; see `Engine.check`."""
+        if self._process is None:
+            raise EngineUnavailable
+        number = next(self._check_numbers)
+        answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._checks[number] = answer
+        self.send(frames.Check(number, constraint))
+        try:
+            refusal = await asyncio.wait_for(answer, _CHECK_TIMEOUT_S)
+        except TimeoutError:
+            refusal = "it takes too long to compile."
+        finally:
+            del self._checks[number]
+        if refusal is not None:
+            raise SchemaRefused("", refusal)
+
+    def stats(self) -> EngineStats:
+        """The newest figures; not ready while the process is down or silent for too long."""
+        age = time.monotonic() - self._last_sign
+        ready = self._process is not None and age < _NOT_READY_AFTER_S
+        return replace(self._stats, ready=ready, step_age_s=age, restarts=self._restarts)
+
+    async def aclose(self) -> None:
+        """Stop the process; see `Engine.aclose`."""
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._supervisor
+            self._supervisor = None
+
+    def send(self, message: frames.Message) -> None:
+        """Tell the process, if there is one: without one there is nothing to stop or cancel."""
+        if self._process is not None:
+            self._process.send(message)
+
+    def forget(self, key: str) -> None:
+        """A generation has ended by itself."""
+        self._generations.pop(key, None)
+
+    def abandon(self, key: str) -> None:
+        """A generation's owner wants no more of it."""
+        if self._generations.pop(key, None) is not None:
+            self.send(frames.Cancel(key))
+
+    async def _launch(self) -> EngineProcess:
+        self._process, self._info = await EngineProcess.launch(self._options)
+        self._last_sign = time.monotonic()
+        return self._process
+
+    async def _supervise(self, process: EngineProcess) -> None:
+        """Serve the process's messages; when it is gone, start another, until cancelled."""
+        delay = _FIRST_RESTART_DELAY_S
+        while True:
+            began = time.monotonic()
+            try:
+                await self._serve(process)
+            finally:
+                self._process = None
+                self._fail_everybody()
+                await process.kill()
+            if time.monotonic() - began > _STABLE_AFTER_S:
+                delay = _FIRST_RESTART_DELAY_S
+            process = await self._relaunch(delay)
+            delay = min(2 * delay, _MAX_RESTART_DELAY_S)
+
+    async def _relaunch(self, delay: float) -> EngineProcess:
+        while True:
+            self._restarts += 1
+            _log.error("the engine process has ended; starting another in %.1f s", delay)
+            await asyncio.sleep(delay)
+            with contextlib.suppress(EngineUnavailable):
+                return await self._launch()
+            delay = min(2 * delay, _MAX_RESTART_DELAY_S)
+
+    async def _serve(self, process: EngineProcess) -> None:
+        """Dispatch messages until the process ends, breaks the framing or is silent for too long."""
+        while True:
+            try:
+                message = await asyncio.wait_for(process.receive(), _KILL_AFTER_S)
+            except EOFError:
+                return
+            except TimeoutError:
+                _log.error("the engine made no progress for %.0f s", _KILL_AFTER_S)
+                return
+            self._last_sign = time.monotonic()
+            self._dispatch(message)
+
+    def _dispatch(self, message: frames.FromEngine) -> None:
+        match message:
+            case frames.Stepped():
+                self._distribute(message)
+            case frames.Checked():
+                answer = self._checks.get(message.number)
+                if answer is not None and not answer.done():
+                    answer.set_result(message.refusal)
+
+    def _distribute(self, step: frames.Stepped) -> None:
+        self._stats = step.stats
+        for produced in step.produced:
+            generation = self._generations.get(produced.key)
+            if generation is not None:
+                generation.deliver(produced)
+        for key in step.failed:
+            self._fail(key, EngineFailed())
+        for key in step.refused:
+            self._fail(key, Overloaded())
+
+    def _fail(self, key: str, error: AntiphonError) -> None:
+        generation = self._generations.pop(key, None)
+        if generation is not None:
+            generation.fail(error)
+
+    def _fail_everybody(self) -> None:
+        for key in list(self._generations):
+            self._fail(key, EngineFailed())
+        for answer in self._checks.values():
+            if not answer.done():
+                answer.set_exception(EngineUnavailable())

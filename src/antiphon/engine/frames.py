@@ -1,0 +1,198 @@
+"""What the API process and the engine process say to each other, and how it is framed.
+
+A frame is four bytes of big-endian length and one MessagePack message, decoded into exactly these
+types: nothing that arrives can name code. `Channel` is the blocking end, for the engine process; the
+API process reads the same frames from an asyncio stream.
+
+Invariant: a frame that is too long or does not decode closes the channel; nothing is guessed.
+"""
+
+import select
+import socket
+import struct
+from collections.abc import Iterator
+
+import msgspec
+
+from antiphon.core.generation import (
+    Constraint,
+    EndReason,
+    EngineStats,
+    GenerationRequest,
+    ModelInfo,
+    TokenLogprob,
+)
+
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+LENGTH = struct.Struct(">I")
+
+
+class Message(msgspec.Struct, array_like=True, tag=True):
+    """Base of everything that crosses."""
+
+
+class Load(Message):
+    """First message to the engine process: what to load and how."""
+
+    folder: str
+    model_id: str
+    digest: str
+    context_length: int
+    eos_token_ids: tuple[int, ...]
+    kv_cache_bytes: int
+    threads: int
+    max_running: int
+
+
+class Submit(Message):
+    """Generate this."""
+
+    request: GenerationRequest
+
+
+class StopChoice(Message):
+    """Generate no more for one choice."""
+
+    key: str
+    choice: int
+
+
+class Cancel(Message):
+    """Generate no more for a request."""
+
+    key: str
+
+
+class Check(Message):
+    """Say whether this constraint compiles."""
+
+    number: int
+    constraint: Constraint
+
+
+class Ready(Message):
+    """The model is loaded."""
+
+    info: ModelInfo
+
+
+class LoadFailed(Message):
+    """It could not be loaded; for the operator's log, never for clients."""
+
+    reason: str
+
+
+class Produced(Message):
+    """Tokens and perhaps the end of one choice."""
+
+    key: str
+    choice: int
+    token_ids: tuple[int, ...]
+    logprobs: tuple[TokenLogprob, ...]
+    end: EndReason | None
+    cached_tokens: int
+
+
+class Stepped(Message):
+    """A sign of life: what the last step brought, and the engine's figures."""
+
+    produced: list[Produced]
+    failed: list[str]
+    """Requests that failed alone."""
+    refused: list[str]
+    """Requests for which there was no room."""
+    stats: EngineStats
+
+
+class Checked(Message):
+    """Answer to `Check`; `refusal` is None when it compiles."""
+
+    number: int
+    refusal: str | None
+
+
+ToEngine = Load | Submit | StopChoice | Cancel | Check
+FromEngine = Ready | LoadFailed | Stepped | Checked
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(message: Message) -> bytes:
+    """The frame of a message."""
+    body = _encoder.encode(message)
+    return LENGTH.pack(len(body)) + body
+
+
+class ChannelClosed(Exception):
+    """The other side is gone or broke the framing."""
+
+
+class Channel:
+    """The engine process's end: never blocks longer than asked, never loses the order."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._decoder = msgspec.msgpack.Decoder(ToEngine)
+        self._incoming = bytearray()
+        self._outgoing = bytearray()
+
+    def send(self, message: Message) -> None:
+        """Queue a message and write what the socket takes.
+
+        Raises:
+            ChannelClosed: the other side is gone, or has not read for far too long.
+        """
+        self._outgoing += encode(message)
+        if len(self._outgoing) > MAX_FRAME_BYTES:
+            raise ChannelClosed
+        self._flush()
+
+    def receive(self, timeout_s: float) -> list[ToEngine]:
+        """All complete messages; waits up to `timeout_s` for the first.
+
+        Raises:
+            ChannelClosed: the other side is gone or sent something else than a frame.
+        """
+        writing = [self._socket] if self._outgoing else []
+        readable, writable, _ = select.select([self._socket], writing, [], timeout_s)
+        if writable:
+            self._flush()
+        if readable:
+            self._fill()
+        return list(self._complete())
+
+    def _flush(self) -> None:
+        try:
+            sent = self._socket.send(self._outgoing)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise ChannelClosed from error
+        del self._outgoing[:sent]
+
+    def _fill(self) -> None:
+        try:
+            received = self._socket.recv(1 << 20)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise ChannelClosed from error
+        if not received:
+            raise ChannelClosed
+        self._incoming += received
+
+    def _complete(self) -> Iterator[ToEngine]:
+        while len(self._incoming) >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._incoming)
+            if length > MAX_FRAME_BYTES:
+                raise ChannelClosed
+            end = LENGTH.size + length
+            if len(self._incoming) < end:
+                return
+            body = bytes(self._incoming[LENGTH.size : end])
+            del self._incoming[:end]
+            try:
+                yield self._decoder.decode(body)
+            except msgspec.MsgspecError as error:
+                raise ChannelClosed from error

@@ -1,0 +1,202 @@
+"""The engine process: inbox, step, outbox, until the API process is gone.
+
+Run as `python -m antiphon.engine.host FD` with one end of a socket pair. It loads the model it is
+told to, then alternates between reading frames and stepping. It opens no socket of its own, reads
+no configuration and ignores the terminal's signals: its life ends with the channel.
+
+Invariant: whatever one request does, the loop goes on; a failure of a whole step ends the process,
+and the API process starts another.
+"""
+
+import gc
+import hashlib
+import logging
+import signal
+import socket
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from antiphon.core.generation import EngineStats, GenerationRequest, ModelInfo
+from antiphon.engine import frames
+from antiphon.engine.backend import Backend
+from antiphon.engine.constraint import ConstraintCompiler, ConstraintRefused, Matcher
+from antiphon.engine.loop import Emitted, EngineLoop, Outcome, RequestFailed
+from antiphon.engine.pages import PagePool
+from antiphon.engine.scheduler import QueueFull, Scheduler, SchedulerOptions
+
+_log = logging.getLogger(__name__)
+
+_IDLE_WAIT_S = 1.0
+"""How often an idle engine says that it lives."""
+_COMPILING_WAIT_S = 0.002
+"""How long it waits for frames while nothing runs but a constraint is being compiled."""
+_ALGORITHM_VERSION = 1
+"""Raise whenever the same seed may draw other tokens than before: it is part of the fingerprint."""
+
+
+class Host:
+    """Glue between the channel and the loop."""
+
+    def __init__(self, channel: frames.Channel, backend: Backend, load: frames.Load) -> None:
+        self._channel = channel
+        self._pool = PagePool(backend.page_count)
+        options = SchedulerOptions(max_running=load.max_running)
+        self._scheduler = Scheduler(self._pool, backend.page_tokens, options)
+        self._loop = EngineLoop(backend, self._scheduler, load.eos_token_ids)
+        tokenizer_json = (Path(load.folder) / "tokenizer.json").read_text(encoding="utf-8")
+        self._compiler = ConstraintCompiler(tokenizer_json, backend.vocab_size, load.eos_token_ids)
+        self._compiling = ThreadPoolExecutor(1, "constraint")
+        self._checks: list[tuple[int, Future[Matcher]]] = []
+        self._steps = 0
+
+    def run(self) -> None:
+        """Serve until the channel closes.
+
+        Raises:
+            frames.ChannelClosed: the API process is gone.
+        """
+        while True:
+            refused = [
+                key for message in self._channel.receive(self._patience()) for key in self._handle(message)
+            ]
+            self._answer_checks()
+            stepping = self._loop.active
+            outcomes = self._loop.step()
+            self._steps += stepping
+            self._channel.send(self._report(outcomes, refused))
+
+    def _patience(self) -> float:
+        """Seconds to wait for frames before the next step."""
+        if self._loop.active:
+            return 0.0
+        return _COMPILING_WAIT_S if self._checks else _IDLE_WAIT_S
+
+    def _handle(self, message: frames.ToEngine) -> list[str]:
+        """Act on a message; returns the key of a request that was refused."""
+        match message:
+            case frames.Submit():
+                return self._submit(message.request)
+            case frames.StopChoice():
+                self._loop.stop(message.key, message.choice)
+            case frames.Cancel():
+                self._loop.cancel(message.key)
+            case frames.Check():
+                future = self._compiling.submit(self._compiler.compile, message.constraint)
+                self._checks.append((message.number, future))
+            case frames.Load():
+                raise frames.ChannelClosed
+        return []
+
+    def _submit(self, request: GenerationRequest) -> list[str]:
+        """Queue a request. Its constraint was checked before, so its prototype is cached."""
+        try:
+            constraint = request.constraint
+            matchers = (
+                [self._compiler.compile(constraint) for _ in range(request.choices)] if constraint else []
+            )
+            self._loop.submit(request, matchers)
+        except (QueueFull, ConstraintRefused):
+            return [request.id]
+        return []
+
+    def _answer_checks(self) -> None:
+        for number, future in self._checks:
+            if future.done():
+                self._channel.send(frames.Checked(number, _refusal(future)))
+        self._checks = [check for check in self._checks if not check[1].done()]
+
+    def _report(self, outcomes: list[Outcome], refused: list[str]) -> frames.Stepped:
+        produced = [_produced(o) for o in outcomes if isinstance(o, Emitted)]
+        failed = [o.key for o in outcomes if isinstance(o, RequestFailed)]
+        return frames.Stepped(produced, failed, refused, self._stats())
+
+    def _stats(self) -> EngineStats:
+        pages = self._pool.counts()
+        totals = self._scheduler.counters
+        return EngineStats(
+            ready=True,
+            running=len(self._scheduler.running),
+            waiting=len(self._scheduler.waiting),
+            pages_total=pages.free + pages.idle + pages.held,
+            pages_used=pages.held,
+            pages_cached=pages.idle,
+            prompt_tokens=totals.prompt_tokens,
+            cached_tokens=totals.cached_tokens,
+            generated_tokens=totals.generated_tokens,
+            preemptions=totals.preemptions,
+            steps=self._steps,
+        )
+
+
+def _refusal(future: Future[Matcher]) -> str | None:
+    error = future.exception()
+    if error is None:
+        return None
+    if isinstance(error, ConstraintRefused):
+        return str(error)
+    _log.error("constraint compiler failed: %s", type(error).__name__)
+    return "it cannot be compiled."
+
+
+def _produced(emitted: Emitted) -> frames.Produced:
+    delta = emitted.delta
+    return frames.Produced(
+        key=emitted.key,
+        choice=emitted.choice,
+        token_ids=delta.token_ids if delta else (),
+        logprobs=delta.logprobs if delta else (),
+        end=emitted.end,
+        cached_tokens=emitted.cached_tokens,
+    )
+
+
+def load_backend(load: frames.Load) -> Backend:
+    """The backend of a model folder. Imports the inference library here, not at the module's top."""
+    from antiphon.engine.backends.openvino import OpenVINOBackend, OpenVINOOptions
+
+    return OpenVINOBackend(OpenVINOOptions(Path(load.folder), load.kv_cache_bytes, load.threads))
+
+
+def model_info(load: frames.Load, backend: Backend) -> ModelInfo:
+    """What the API process may know. No request can need more tokens than the KV cache holds."""
+    depends_on = f"{load.digest} {backend.fingerprint} {_ALGORITHM_VERSION}"
+    return ModelInfo(
+        id=load.model_id,
+        context_length=min(load.context_length, backend.page_count * backend.page_tokens),
+        vocab_size=backend.vocab_size,
+        eos_token_ids=load.eos_token_ids,
+        fingerprint=hashlib.sha256(depends_on.encode()).hexdigest()[:10],
+    )
+
+
+def _receive_load(channel: frames.Channel) -> frames.Load:
+    while True:
+        for message in channel.receive(_IDLE_WAIT_S):
+            if isinstance(message, frames.Load):
+                return message
+
+
+def main(descriptor: int) -> None:
+    """Load what the first frame names and serve; returns when the channel closes."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    channel = frames.Channel(socket.socket(fileno=descriptor))
+    try:
+        load = _receive_load(channel)
+        try:
+            backend = load_backend(load)
+            host = Host(channel, backend, load)
+        except Exception as error:  # noqa: BLE001 - whatever the library raises, the operator is told
+            channel.send(frames.LoadFailed(f"{type(error).__name__}: {error}"))
+            return
+        gc.freeze()
+        channel.send(frames.Ready(model_info(load, backend)))
+        host.run()
+    except frames.ChannelClosed:
+        return
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s engine %(message)s")
+    main(int(sys.argv[1]))

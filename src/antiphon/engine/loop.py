@@ -1,0 +1,170 @@
+"""The step: plan, run the model, draw, report. Everything between the scheduler and the backend.
+
+Synchronous and without a clock; `host` calls it in a process of its own. Matchers arrive compiled.
+
+Invariant: an exception that belongs to one request ends that request alone; every request accepted
+by `submit` gets, per choice, exactly one end, or one failure, or is cancelled.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from antiphon.core.generation import EndReason, GenerationRequest, TokenDelta, TokenLogprob
+from antiphon.engine import sampler
+from antiphon.engine.backend import Backend, Logits, Slice
+from antiphon.engine.constraint import Matcher
+from antiphon.engine.scheduler import PlannedSlice, Scheduler
+from antiphon.engine.sequence import RunningRequest, SequenceState, State
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """What a step brought one choice: a token, an end, or both."""
+
+    key: str
+    choice: int
+    delta: TokenDelta | None = None
+    end: EndReason | None = None
+    cached_tokens: int = 0
+    """Prompt tokens of the request that came from the prefix cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFailed:
+    """The request ended without a result, through no fault of the others."""
+
+    key: str
+
+
+Outcome = Emitted | RequestFailed
+
+
+class EngineLoop:
+    """Runs the scheduler's plans on a backend."""
+
+    def __init__(self, backend: Backend, scheduler: Scheduler, eos_token_ids: tuple[int, ...]) -> None:
+        self._backend = backend
+        self._scheduler = scheduler
+        self._eos = frozenset(eos_token_ids)
+        self._matchers: dict[SequenceState, Matcher] = {}
+
+    @property
+    def active(self) -> bool:
+        """Whether there is anything to step for."""
+        return bool(self._scheduler.requests)
+
+    def submit(self, spec: GenerationRequest, matchers: list[Matcher]) -> None:
+        """Accept a request; `matchers` is empty or has one for each choice.
+
+        Raises:
+            QueueFull: too many wait already.
+        """
+        request = self._scheduler.add(spec)
+        for sequence, matcher in zip(request.sequences, matchers, strict=bool(matchers)):
+            self._matchers[sequence] = matcher
+
+    def stop(self, key: str, choice: int) -> None:
+        """End one choice quietly. Unknown requests and choices are ignored: they may have ended."""
+        request = self._scheduler.requests.get(key)
+        if request is not None and choice < len(request.sequences):
+            self._drop(request.sequences[choice])
+
+    def cancel(self, key: str) -> None:
+        """End a request quietly; unknown ones are ignored."""
+        request = self._scheduler.requests.get(key)
+        for sequence in request.sequences if request else []:
+            self._matchers.pop(sequence, None)
+        self._scheduler.cancel(key)
+
+    def step(self) -> list[Outcome]:
+        """Run one step of the model and draw what it allows."""
+        plan = self._scheduler.plan()
+        if not plan:
+            return []
+        rows = self._backend.forward([_backend_slice(p) for p in plan])
+        for planned in plan:
+            self._scheduler.computed(planned)
+        outcomes: list[Outcome] = []
+        for planned, row in zip((p for p in plan if p.draws), rows, strict=True):
+            outcomes += self._draw_guarded(planned, row)
+        return outcomes
+
+    def _draw_guarded(self, planned: PlannedSlice, row: Logits) -> list[Outcome]:
+        request = planned.sequence.request
+        try:
+            return list(self._draw_all(planned.sequence, row))
+        except Exception:  # noqa: BLE001 - one request's fault must not end the others
+            _log.exception("request %s failed in its step", request.key)
+            self.cancel(request.key)
+            return [RequestFailed(request.key)]
+
+    def _draw_all(self, sequence: SequenceState, row: Logits) -> Iterator[Outcome]:
+        """Draw for the sequence and, when it has just finished the prompt, for those forked from it."""
+        drawing = [sequence]
+        if not sequence.generated and sequence.choice == 0:
+            drawing += self._fork(sequence.request)
+        for each in drawing:
+            yield self._draw(each, row)
+
+    def _fork(self, request: RunningRequest) -> list[SequenceState]:
+        if request.prefilled:
+            return []
+        for copy in self._scheduler.fork(request):
+            self._backend.copy_page(copy.source, copy.target)
+        return [s for s in request.sequences[1:] if s.state is State.RUNNING]
+
+    def _draw(self, sequence: SequenceState, row: Logits) -> Emitted:
+        spec, params = sequence.request.spec, sequence.request.spec.sampling
+        matcher = self._matchers.get(sequence)
+        endings = self._ending_tokens(spec)
+        banned = endings if sequence.generated < spec.min_tokens else ()
+        history = sampler.History(spec.prompt, sequence.counts)
+        token = sampler.draw(
+            sampler.adjust(row, params, history, banned),
+            params,
+            sampler.uniform(params.seed, sequence.choice, sequence.generated),
+            matcher.allowed() if matcher else None,
+        )
+        if token in endings or (matcher and token in self._eos):
+            return self._end(sequence, "stop", None)
+        logprobs: tuple[TokenLogprob, ...] = ()
+        if params.top_logprobs is not None:
+            logprobs = (sampler.score(row, token, params.top_logprobs),)
+        return self._accept(sequence, TokenDelta(sequence.choice, (token,), logprobs), matcher)
+
+    def _accept(self, sequence: SequenceState, delta: TokenDelta, matcher: Matcher | None) -> Emitted:
+        token = delta.token_ids[0]
+        self._scheduler.advance(sequence, token)
+        if matcher:
+            matcher.consume(token)
+            if matcher.finished:
+                return self._end(sequence, "stop", delta)
+        if sequence.generated == sequence.request.spec.max_tokens:
+            return self._end(sequence, "length", delta)
+        return _emitted(sequence, delta)
+
+    def _end(self, sequence: SequenceState, reason: EndReason, delta: TokenDelta | None) -> Emitted:
+        self._drop(sequence)
+        return _emitted(sequence, delta, reason)
+
+    def _drop(self, sequence: SequenceState) -> None:
+        self._matchers.pop(sequence, None)
+        self._scheduler.end(sequence)
+
+    def _ending_tokens(self, spec: GenerationRequest) -> frozenset[int]:
+        stops = frozenset(spec.stop_token_ids)
+        return stops if spec.ignore_eos else stops | self._eos
+
+
+def _emitted(sequence: SequenceState, delta: TokenDelta | None, end: EndReason | None = None) -> Emitted:
+    request = sequence.request
+    return Emitted(request.key, sequence.choice, delta, end, request.cached_tokens or 0)
+
+
+def _backend_slice(planned: PlannedSlice) -> Slice:
+    sequence = planned.sequence
+    end = sequence.computed + planned.count
+    return Slice(sequence.tokens[sequence.computed : end], sequence.computed, sequence.pages, planned.draws)

@@ -1,0 +1,110 @@
+"""Pages of the KV cache: who holds them, which prompts they can serve again.
+
+A page is free, held by one or more sequences, or idle: held by nobody but still named by the prompt
+prefix whose KV it contains. Names form a SHA-256 chain over the prompt's full pages, seeded with a
+salt, so equal prefixes under equal salts share pages and nobody can find another salt's pages.
+
+This module moves numbers about; it never touches KV data.
+
+Invariant: free + idle + held == page_count, and a page is named by at most one prefix.
+"""
+
+import hashlib
+from array import array
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+def prefix_names(prompt: Sequence[int], page_tokens: int, salt: str) -> list[bytes]:
+    """Names of the prompt's full pages, first page first: each covers everything before it too."""
+    name = hashlib.sha256(salt.encode()).digest()
+    names = []
+    for start in range(0, len(prompt) - page_tokens + 1, page_tokens):
+        tokens = array("i", prompt[start : start + page_tokens]).tobytes()
+        name = hashlib.sha256(name + tokens).digest()
+        names.append(name)
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class PageCounts:
+    """Where all pages are."""
+
+    free: int
+    idle: int
+    held: int
+
+
+class PagePool:
+    """Reference counts and names of `page_count` pages."""
+
+    def __init__(self, page_count: int) -> None:
+        self._free = deque(range(page_count))
+        self._holders = [0] * page_count
+        self._name_of: dict[int, bytes] = {}
+        self._page_of: dict[bytes, int] = {}
+        self._idle: OrderedDict[int, None] = OrderedDict()  # least recently used first
+
+    @property
+    def available(self) -> int:
+        """Pages that `take` can give: free ones and idle ones, which lose their name."""
+        return len(self._free) + len(self._idle)
+
+    def counts(self) -> PageCounts:
+        """Where all pages are now."""
+        held = sum(1 for holders in self._holders if holders)
+        return PageCounts(len(self._free), len(self._idle), held)
+
+    def take(self) -> int:
+        """Hold a page with no meaningful content.
+
+        Raises:
+            IndexError: none is available.
+        """
+        page = self._free.popleft() if self._free else self._forget_oldest_idle()
+        self._holders[page] = 1
+        return page
+
+    def share(self, page: int) -> None:
+        """Hold a page that somebody holds already."""
+        self._holders[page] += 1
+
+    def release(self, page: int) -> None:
+        """Let go of a held page; with its last holder a named page becomes idle, another free."""
+        self._holders[page] -= 1
+        if self._holders[page]:
+            return
+        if page in self._name_of:
+            self._idle[page] = None
+        else:
+            self._free.append(page)
+
+    def find(self, names: Sequence[bytes]) -> list[int]:
+        """Hold and return the pages of the longest known run of `names` from its start."""
+        pages = []
+        for name in names:
+            page = self._page_of.get(name)
+            if page is None:
+                break
+            self._idle.pop(page, None)
+            self._holders[page] += 1
+            pages.append(page)
+        return pages
+
+    def publish(self, page: int, name: bytes) -> None:
+        """Let later prompts find this page; a name that another page has already stays there."""
+        if name not in self._page_of and page not in self._name_of:
+            self._page_of[name] = page
+            self._name_of[page] = name
+
+    def knows(self, name: bytes) -> bool:
+        """Whether a page of this name can be found."""
+        return name in self._page_of
+
+    def _forget_oldest_idle(self) -> int:
+        if not self._idle:
+            raise IndexError("no page is available")
+        page, _ = self._idle.popitem(last=False)
+        del self._page_of[self._name_of.pop(page)]
+        return page

@@ -1,0 +1,161 @@
+"""Draws the next token from a row of logits, and scores tokens.
+
+Order: logit bias, penalties, banned and allowed tokens, temperature, top-k, top-p, min-p, then one
+uniform number picks a token. Frequency and presence penalties follow OpenAI's formula over all
+generated tokens: logit - count * frequency - [count > 0] * presence.
+
+Each row is worked on alone, so a draw depends only on the row, the sequence and (seed, choice,
+position), never on batch mates. Logprobs are of the raw logits.
+"""
+
+import hashlib
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from antiphon.core.generation import SamplingParams, TokenLogprob
+
+_BLOCK = 256
+"""Width of the first level of the two-level cumulative sum: about the root of common vocabularies."""
+
+Weights = NDArray[np.float32]
+Ids = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a sequence has said, as far as penalties need it."""
+
+    prompt: Sequence[int] = ()
+    counts: dict[int, int] = field(default_factory=dict)
+    """Generated tokens and how often."""
+
+
+def uniform(seed: int, choice: int, position: int) -> float:
+    """The random number in [0, 1) of one position of one choice: a hash, so any order works."""
+    digest = hashlib.blake2b(struct.pack("<qqq", seed, choice, position), digest_size=8).digest()
+    return float(int.from_bytes(digest, "little") >> 11) * 2.0**-53
+
+
+def adjust(row: Weights, params: SamplingParams, history: History, banned: Iterable[int] = ()) -> Weights:
+    """The logits after bias, penalties and bans; `row` itself when nothing changes it."""
+    penalised = history.counts and (params.frequency_penalty or params.presence_penalty)
+    banned = list(banned)
+    if not (penalised or banned or params.logit_bias or params.repetition_penalty != 1.0):
+        return row
+    row = row.copy()
+    for token, bias in params.logit_bias:
+        row[token] += bias
+    if params.repetition_penalty != 1.0:
+        _apply_repetition(row, params.repetition_penalty, history)
+    if penalised:
+        ids = np.fromiter(history.counts, np.intp)
+        counts = np.fromiter(history.counts.values(), np.float32)
+        row[ids] -= counts * params.frequency_penalty + params.presence_penalty
+    row[banned] = -np.inf
+    return row
+
+
+def _apply_repetition(row: Weights, penalty: float, history: History) -> None:
+    """Divide positive and multiply negative logits of every token seen (as in the CTRL paper)."""
+    seen = np.array(sorted({*history.prompt, *history.counts}), np.intp)
+    values = row[seen]
+    row[seen] = np.where(values > 0, values / penalty, values * penalty)
+
+
+def draw(row: Weights, params: SamplingParams, number: float, allowed: Ids | None = None) -> int:
+    """Pick a token id from adjusted logits with the uniform `number`.
+
+    `allowed`, in ascending order, restricts the choice; with temperature 0 or top_p 0 the likeliest
+    token is picked, the lowest id among equals.
+    """
+    values = row if allowed is None else row[allowed]
+    if params.temperature == 0.0 or params.top_p == 0.0 or params.top_k == 1:
+        picked = int(values.argmax())
+    else:
+        picked = _draw_weighted(values, params, number)
+    return picked if allowed is None else int(allowed[picked])
+
+
+def _draw_weighted(values: Weights, params: SamplingParams, number: float) -> int:
+    peak = values.max()
+    if peak == -np.inf:  # all allowed tokens are banned: the constraint wins over the ban
+        return 0
+    weights = values - peak
+    weights *= np.float32(1.0 / params.temperature)
+    np.exp(weights, out=weights)
+    kept = _kept(weights, params)
+    if kept is None:
+        return _inverse_cdf(weights, number)
+    return int(kept[_inverse_cdf(weights[kept], number)])
+
+
+def _kept(weights: Weights, params: SamplingParams) -> Ids | None:
+    """Indices that top-k, top-p and min-p leave, ascending; None when all stay."""
+    kept: Ids | None = None
+    if params.min_p > 0.0:  # the likeliest token has weight 1
+        kept = np.flatnonzero(weights >= params.min_p)
+    if 0 < params.top_k < len(weights):
+        kept = _heaviest(weights, kept, params.top_k)
+    if params.top_p < 1.0:
+        kept = _nucleus(weights, kept, params.top_p)
+    return kept
+
+
+def _heaviest(weights: Weights, ids: Ids | None, count: int) -> Ids:
+    """The `count` heaviest indices, lower ones first among equals."""
+    pool = weights if ids is None else weights[ids]
+    if count >= len(pool):
+        return np.arange(len(pool)) if ids is None else ids
+    threshold = np.partition(pool, len(pool) - count)[len(pool) - count]
+    above = np.flatnonzero(pool > threshold)
+    equal = np.flatnonzero(pool == threshold)[: count - len(above)]
+    picked = np.sort(np.concatenate((above, equal)))
+    return picked if ids is None else ids[picked]
+
+
+def _nucleus(weights: Weights, ids: Ids | None, top_p: float) -> Ids:
+    """The fewest heaviest indices that together hold `top_p` of the weight.
+
+    Sorting a whole vocabulary is slow, so only weights above a floor are sorted, with a lower floor
+    when those do not hold enough.
+    """
+    pool = weights if ids is None else weights[ids]
+    goal = top_p * float(pool.sum(dtype=np.float64))
+    for floor in (1e-3, 1e-5, 0.0):
+        candidates = np.flatnonzero(pool >= floor)
+        heaviest = candidates[np.argsort(-pool[candidates], kind="stable")]
+        held = np.cumsum(pool[heaviest], dtype=np.float64)
+        if held[-1] >= goal:
+            break
+    count = min(int(np.searchsorted(held, goal)) + 1, len(heaviest))
+    picked = np.sort(heaviest[:count])
+    return picked if ids is None else ids[picked]
+
+
+def _inverse_cdf(weights: Weights, number: float) -> int:
+    """The index at which the running sum passes `number` of the total, in two levels of blocks."""
+    whole = len(weights) // _BLOCK * _BLOCK
+    sums = weights[:whole].reshape(-1, _BLOCK).sum(axis=1)
+    running = np.cumsum(np.append(sums, weights[whole:].sum()), dtype=np.float64)
+    target = number * running[-1]
+    block = int(np.searchsorted(running, target, side="right"))
+    start = block * _BLOCK
+    inside = np.cumsum(weights[start : start + _BLOCK], dtype=np.float64)
+    before = running[block - 1] if block else 0.0
+    index = int(np.searchsorted(inside, target - before, side="right"))
+    # Rounding between the two levels may point past the block's last weighted index.
+    return start + min(index, int(np.flatnonzero(weights[start : start + _BLOCK])[-1]))
+
+
+def score(row: Weights, token: int, top: int) -> TokenLogprob:
+    """Natural-log probability of `token` and of the `top` likeliest tokens, from raw logits."""
+    peak = row.max()
+    norm = float(peak) + float(np.log(np.exp(row - peak).sum(dtype=np.float64)))
+    best = _heaviest(row, None, top) if top else np.empty(0, np.intp)
+    best = best[np.argsort(-row[best], kind="stable")]
+    alternatives = tuple((int(i), float(row[i]) - norm) for i in best)
+    return TokenLogprob(token, float(row[token]) - norm, alternatives)

@@ -1,0 +1,293 @@
+"""What to run next: turns requests into steps of mixed decode tokens and prefill chunks.
+
+It owns sequences and pages and decides admission, chunking, forking and preemption. It has no
+thread and no clock, runs no model and draws no token: `plan` says what a step computes, the caller
+computes it and reports each drawn token with `advance` or an end with `end`.
+
+Invariants:
+- A prompt is only ever computed by chunks of at least two tokens, and generated tokens one by one,
+  also after a preemption: the KV of a position is then bit-equal however the work was divided
+  (see docs/decisions/0003).
+- Only pages filled by prefill are shared, for the same reason.
+- Pages always add up; a sequence that is not running holds none.
+"""
+
+from bisect import insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from antiphon.core.generation import GenerationRequest
+from antiphon.engine.pages import PagePool, prefix_names
+from antiphon.engine.sequence import RunningRequest, SequenceState, State
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerOptions:
+    """Bounds of a step."""
+
+    max_running: int = 64
+    """Sequences that hold pages at once."""
+    max_waiting: int = 1024
+    """Requests that wait for their first page; more are refused."""
+    prefill_tokens: int = 512
+    """Prompt tokens a step computes when nothing decodes."""
+    mixed_prefill_tokens: int = 64
+    """Prompt tokens a step computes beside decoding sequences, so that their streams keep flowing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSlice:
+    """Compute `count` tokens of `sequence` from its first uncomputed one."""
+
+    sequence: SequenceState
+    count: int
+    draws: bool
+    """Whether the slice reaches the sequence's end, so that a next token can be drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageCopy:
+    """Copy the KV of page `source` to page `target` before the next step."""
+
+    source: int
+    target: int
+
+
+@dataclass(slots=True)
+class SchedulerCounters:
+    """Totals since the start."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    generated_tokens: int = 0
+    preemptions: int = 0
+
+
+class QueueFull(Exception):
+    """No room for another waiting request."""
+
+
+@dataclass(slots=True)
+class Scheduler:
+    """Sequences waiting and running over one pool of pages."""
+
+    pool: PagePool
+    page_tokens: int
+    options: SchedulerOptions = SchedulerOptions()
+    counters: SchedulerCounters = field(default_factory=SchedulerCounters)
+    requests: dict[str, RunningRequest] = field(default_factory=dict)
+    waiting: list[SequenceState] = field(default_factory=list)
+    """In order of arrival."""
+    running: list[SequenceState] = field(default_factory=list)
+    """In order of arrival."""
+    _arrivals: int = 0
+
+    def add(self, spec: GenerationRequest) -> RunningRequest:
+        """Queue a request.
+
+        Raises:
+            QueueFull: too many wait already.
+        """
+        if len(self.waiting) >= self.options.max_waiting:
+            raise QueueFull
+        self._arrivals += 1
+        names = prefix_names(spec.prompt, self.page_tokens, spec.cache_salt)
+        request = RunningRequest(spec, self._arrivals, names)
+        request.sequences = [SequenceState(request, i, list(spec.prompt)) for i in range(spec.choices)]
+        self.requests[request.key] = request
+        self.waiting.append(request.sequences[0])
+        return request
+
+    def plan(self) -> list[PlannedSlice]:
+        """The next step, its pages already held: every decoding sequence, then prompt chunks.
+
+        Empty when there is nothing to do. Sequences that get no page are preempted, newest first.
+        """
+        self._start_waiting()
+        decoding = [s for s in self.running if not s.in_prompt]
+        slices = [_slice(s, 1) for s in decoding if self._hold_pages(s, s.computed + 1)]
+        slices += self._plan_prefill(beside_decode=bool(slices))
+        # A prompt older than a sequence planned before it may have taken that one's pages.
+        return [s for s in slices if s.sequence.state is State.RUNNING]
+
+    def computed(self, planned: PlannedSlice) -> None:
+        """The slice's KV is in its pages now; full pages of the prompt become findable."""
+        sequence = planned.sequence
+        before, sequence.computed = sequence.computed, sequence.computed + planned.count
+        if before >= sequence.prompt_len:
+            return
+        names = sequence.request.page_names
+        for index in range(before // self.page_tokens, sequence.computed // self.page_tokens):
+            self.pool.publish(sequence.pages[index], names[index])
+
+    def fork(self, request: RunningRequest) -> list[PageCopy]:
+        """Start the other choices of a request whose first sequence has just finished the prompt.
+
+        They share its full pages and get copies of the last, partly filled one. A choice for which
+        there is no room waits and computes the prompt itself, from shared pages where it can.
+        """
+        if request.prefilled:
+            return []
+        request.prefilled = True
+        first = request.sequences[0]
+        copies = []
+        for sequence in request.sequences[1:]:
+            if sequence.state is State.ENDED:
+                continue
+            if self.pool.available == 0 or len(self.running) >= self.options.max_running:
+                self._wait(sequence)
+                continue
+            copies += self._share_prompt(first, sequence)
+        return copies
+
+    def advance(self, sequence: SequenceState, token: int) -> None:
+        """A token was drawn for this sequence."""
+        sequence.append(token)
+        self.counters.generated_tokens += 1
+
+    def end(self, sequence: SequenceState) -> None:
+        """Take a sequence out, wherever it is, and free its pages. Idempotent."""
+        if sequence.state is State.RUNNING:
+            self.running.remove(sequence)
+            self._release(sequence)
+        elif sequence in self.waiting:
+            self.waiting.remove(sequence)
+        sequence.state = State.ENDED
+        request = sequence.request
+        if request.ended:
+            self.requests.pop(request.key, None)
+        elif sequence.choice == 0 and not request.prefilled:
+            self._hand_over_prefill(request)
+
+    def cancel(self, key: str) -> None:
+        """Take a whole request out. Unknown keys are ignored: it may have just ended."""
+        request = self.requests.get(key)
+        for sequence in reversed(request.sequences if request else []):
+            self.end(sequence)
+
+    def _hand_over_prefill(self, request: RunningRequest) -> None:
+        """The choice that was to prefill is gone: the remaining ones prefill for themselves."""
+        request.prefilled = True
+        for sequence in request.sequences:
+            if sequence.state is State.WAITING:
+                self._wait(sequence)
+
+    def _start_waiting(self) -> None:
+        """Start sequences in order of arrival while pages and places last."""
+        for sequence in list(self.waiting):
+            if len(self.running) >= self.options.max_running or not self._fits(sequence):
+                return
+            if self._prefix_is_coming(sequence):
+                continue
+            self.waiting.remove(sequence)
+            self._attach_cached_prefix(sequence)
+            self._run(sequence)
+
+    def _run(self, sequence: SequenceState) -> None:
+        sequence.state = State.RUNNING
+        insort(self.running, sequence, key=_order)
+
+    def _wait(self, sequence: SequenceState) -> None:
+        sequence.state = State.WAITING
+        insort(self.waiting, sequence, key=_order)
+
+    def _fits(self, sequence: SequenceState) -> bool:
+        """Whether all it has can be computed and everybody running can go on for a while."""
+        wanted = self._pages_for(len(sequence.tokens) + 1)
+        pledged = sum(self._pages_for(len(s.tokens) + 1) - len(s.pages) for s in self.running)
+        return wanted + max(0, pledged) + len(self.running) <= self.pool.available or not self.running
+
+    def _prefix_is_coming(self, sequence: SequenceState) -> bool:
+        """Whether a running prefill is about to publish the first page this one would compute."""
+        names = sequence.request.page_names[: self._shareable_pages(sequence)]
+        missing = next((i for i, name in enumerate(names) if not self.pool.knows(name)), None)
+        if missing is None:
+            return False
+        return any(
+            other.in_prompt
+            and len(other.request.page_names) > missing
+            and other.request.page_names[missing] == names[missing]
+            for other in self.running
+        )
+
+    def _attach_cached_prefix(self, sequence: SequenceState) -> None:
+        names = sequence.request.page_names[: self._shareable_pages(sequence)]
+        sequence.pages = self.pool.find(names)
+        sequence.computed = len(sequence.pages) * self.page_tokens
+        if sequence.request.cached_tokens is None:
+            sequence.request.cached_tokens = sequence.computed
+            self.counters.prompt_tokens += sequence.prompt_len
+            self.counters.cached_tokens += sequence.computed
+
+    def _shareable_pages(self, sequence: SequenceState) -> int:
+        """Full prompt pages that leave at least two tokens to compute, so that prefill computes them."""
+        return max(0, sequence.prompt_len - 2) // self.page_tokens
+
+    def _plan_prefill(self, *, beside_decode: bool) -> Iterator[PlannedSlice]:
+        """Share the step's prompt tokens: the shortest rest gets up to half, arrival order the others."""
+        budget = self.options.mixed_prefill_tokens if beside_decode else self.options.prefill_tokens
+        prefilling = [s for s in self.running if s.in_prompt]
+        shortest = min(prefilling, key=lambda s: (s.prompt_len - s.computed, s.order), default=None)
+        shares = [(s, budget) for s in prefilling]
+        if shortest is not None and shortest is not prefilling[0]:
+            shares.remove((shortest, budget))
+            shares.insert(0, (shortest, budget // 2))
+        for sequence, share in shares:
+            count = _chunk_tokens(sequence.prompt_len - sequence.computed, min(share, budget))
+            if budget < 2:
+                return
+            if self._hold_pages(sequence, sequence.computed + count):
+                budget -= count
+                yield _slice(sequence, count)
+
+    def _hold_pages(self, sequence: SequenceState, tokens: int) -> bool:
+        """Give the sequence pages for its first `tokens` tokens, preempting newer ones for them."""
+        while sequence.state is State.RUNNING and len(sequence.pages) < self._pages_for(tokens):
+            if self.pool.available:
+                sequence.pages.append(self.pool.take())
+            else:
+                self._preempt(self.running[-1])
+        return sequence.state is State.RUNNING
+
+    def _preempt(self, sequence: SequenceState) -> None:
+        """Give a sequence's pages up; it waits at its old place and computes everything again."""
+        self.running.remove(sequence)
+        self._release(sequence)
+        sequence.computed = 0
+        self._wait(sequence)
+        self.counters.preemptions += 1
+
+    def _share_prompt(self, first: SequenceState, sequence: SequenceState) -> list[PageCopy]:
+        full = first.prompt_len // self.page_tokens
+        sequence.pages = first.pages[:full]
+        for page in sequence.pages:
+            self.pool.share(page)
+        sequence.computed = first.prompt_len
+        self._run(sequence)
+        if full == self._pages_for(first.prompt_len):
+            return []
+        sequence.pages.append(self.pool.take())
+        return [PageCopy(first.pages[full], sequence.pages[full])]
+
+    def _release(self, sequence: SequenceState) -> None:
+        """Let go of the pages, last first, so that a prefix outlives what builds on it."""
+        for page in reversed(sequence.pages):
+            self.pool.release(page)
+        sequence.pages = []
+
+    def _pages_for(self, tokens: int) -> int:
+        return -(-tokens // self.page_tokens)
+
+
+def _order(sequence: SequenceState) -> tuple[int, int]:
+    return sequence.order
+
+
+def _slice(sequence: SequenceState, count: int) -> PlannedSlice:
+    return PlannedSlice(sequence, count, sequence.computed + count == len(sequence.tokens))
+
+
+def _chunk_tokens(rest: int, budget: int) -> int:
+    """Prompt tokens to compute next; never a lone token, nor so many that a lone one is left."""
+    count = min(max(budget, 2), rest)
+    return count + 1 if rest - count == 1 else count

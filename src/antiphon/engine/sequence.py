@@ -1,0 +1,85 @@
+"""One choice of a request inside the engine, and the request its choices share.
+
+Holds state and answers questions about it; decides nothing. Tokens of a sequence are the prompt's
+followed by the generated ones; the first `computed` of them have their KV in `pages`.
+
+States: WAITING -> RUNNING -> ENDED, and back from RUNNING to WAITING when preempted. A waiting
+sequence holds no pages. A request's first sequence prefills alone; when it has, the others fork from it.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from antiphon.core.generation import GenerationRequest
+
+
+class State(Enum):
+    """Where a sequence is in its life."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass(eq=False, slots=True)
+class RunningRequest:
+    """A request the engine has accepted. `arrival` orders requests; lower came first."""
+
+    spec: GenerationRequest
+    arrival: int
+    page_names: list[bytes]
+    """Names of the prompt's full pages that other prompts may share."""
+    sequences: list["SequenceState"] = field(default_factory=list)
+    cached_tokens: int | None = None
+    """Prompt tokens whose KV was found when the request first started; None before."""
+    prefilled: bool = False
+    """Whether the first sequence has finished the prompt, so that the others have started."""
+
+    @property
+    def key(self) -> str:
+        """The request's id."""
+        return self.spec.id
+
+    @property
+    def ended(self) -> bool:
+        """Whether every choice has ended."""
+        return all(s.state is State.ENDED for s in self.sequences)
+
+
+@dataclass(eq=False, slots=True)
+class SequenceState:
+    """One choice."""
+
+    request: RunningRequest
+    choice: int
+    tokens: list[int]
+    state: State = State.WAITING
+    computed: int = 0
+    pages: list[int] = field(default_factory=list)
+    counts: dict[int, int] = field(default_factory=dict)
+    """How often each token was generated, for the penalties."""
+
+    @property
+    def prompt_len(self) -> int:
+        """Tokens of the prompt."""
+        return len(self.request.spec.prompt)
+
+    @property
+    def generated(self) -> int:
+        """Tokens generated so far."""
+        return len(self.tokens) - self.prompt_len
+
+    @property
+    def in_prompt(self) -> bool:
+        """Whether prompt tokens still lack their KV."""
+        return self.computed < self.prompt_len
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """First come, first served; choices of a request in turn."""
+        return (self.request.arrival, self.choice)
+
+    def append(self, token: int) -> None:
+        """Add a generated token."""
+        self.tokens.append(token)
+        self.counts[token] = self.counts.get(token, 0) + 1

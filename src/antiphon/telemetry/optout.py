@@ -1,0 +1,20 @@
+"""No library of ours reports to its maker.
+
+`openvino` imports `openvino_telemetry`, which writes an identifier into the home folder and talks
+to an analytics service. When that package is absent, openvino uses its own silent stub: so it is
+made absent, for this process, before openvino is first imported.
+"""
+
+import sys
+
+
+def block_vendor_telemetry() -> None:
+    """Make `openvino_telemetry` unimportable in this process. Call before the first openvino import.
+
+    Raises:
+        RuntimeError: it was imported already, so it is too late.
+    """
+    if sys.modules.get("openvino_telemetry") is not None:
+        raise RuntimeError("openvino_telemetry was imported before it could be blocked")
+    # None in sys.modules makes every later `import openvino_telemetry` an ImportError.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]

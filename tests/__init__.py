@@ -1,0 +1,1 @@
+"""Everything that is tested; each folder is one kind of test."""

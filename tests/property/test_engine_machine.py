@@ -1,0 +1,94 @@
+"""The engine as a state machine: any mix of arrivals, cancels, stops and steps changes no answer.
+
+Requests share prefixes, fork, run out of pages and are preempted. At the end each answer must equal
+the one the same request gets alone in an empty engine with plenty of room.
+"""
+
+from dataclasses import replace
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from antiphon.core.generation import GenerationRequest
+from antiphon.engine.scheduler import SchedulerOptions
+from tests.chained_backend import ChainedBackend
+from tests.engine_rig import Answer, Rig, request
+
+PREFIXES = ([], [3, 1, 4, 1, 5], list(range(1, 14)), [9] * 20)
+
+
+def alone(spec: GenerationRequest) -> dict[int, Answer]:
+    """What the request answers in an engine of its own."""
+    rig = Rig(ChainedBackend(page_count=256))
+    rig.submit(spec)
+    rig.run()
+    return {choice: rig.answers[spec.id, choice] for choice in range(spec.choices)}
+
+
+class EngineMachine(RuleBasedStateMachine):
+    """Random work on a small engine."""
+
+    @initialize(pages=st.sampled_from([12, 16, 64]), running=st.integers(1, 8), chunk=st.integers(2, 9))
+    def start(self, pages: int, running: int, chunk: int) -> None:
+        """An engine with a few pages and narrow steps."""
+        options = SchedulerOptions(
+            max_running=running, prefill_tokens=2 * chunk, mixed_prefill_tokens=chunk, max_waiting=10_000
+        )
+        self.rig = Rig(ChainedBackend(pages), options)
+        self.specs: dict[str, GenerationRequest] = {}
+
+    @rule(
+        prompt=st.builds(
+            list.__add__, st.sampled_from(PREFIXES), st.lists(st.integers(1, 31), min_size=1, max_size=6)
+        ),
+        max_tokens=st.integers(1, 20),
+        choices=st.sampled_from([1, 1, 1, 2, 4]),
+        temperature=st.sampled_from([0.0, 0.7, 1.0]),
+        salt=st.sampled_from(["", "", "other"]),
+    )
+    def arrive(self, prompt: list[int], max_tokens: int, choices: int, temperature: float, salt: str) -> None:
+        """A request comes in."""
+        key = f"r{len(self.specs)}"
+        spec = request(key, prompt, max_tokens, choices, seed=len(self.specs), temperature=temperature)
+        self.specs[key] = replace(spec, cache_salt=salt)
+        self.rig.submit(self.specs[key])
+
+    @rule(count=st.integers(1, 12))
+    def step(self, count: int) -> None:
+        """Time passes."""
+        for _ in range(count):
+            self.rig.step()
+
+    @precondition(lambda self: self.specs)
+    @rule(pick=st.integers(0, 1000))
+    def cancel(self, pick: int) -> None:
+        """A client leaves."""
+        self.rig.loop.cancel(f"r{pick % len(self.specs)}")
+
+    @precondition(lambda self: self.specs)
+    @rule(pick=st.integers(0, 1000), choice=st.integers(0, 3))
+    def stop(self, pick: int, choice: int) -> None:
+        """A stop string was found in one choice."""
+        self.rig.loop.stop(f"r{pick % len(self.specs)}", choice)
+
+    def teardown(self) -> None:
+        """Everything ends, every page is back, and nobody noticed the others."""
+        if not hasattr(self, "rig"):
+            return
+        self.rig.run()
+        assert self.rig.pool.counts().held == 0
+        assert self.rig.failed == []
+        for key, spec in self.specs.items():
+            for choice, expected in alone(spec).items():
+                answer = self.rig.answers[key, choice]
+                if answer.end is None:  # cancelled or stopped on the way
+                    assert expected.tokens[: len(answer.tokens)] == answer.tokens
+                else:
+                    assert expected == answer
+
+
+TestEngineMachine = EngineMachine.TestCase
+TestEngineMachine.settings = settings(
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)

@@ -1,0 +1,1 @@
+"""One folder per package, one file per module."""

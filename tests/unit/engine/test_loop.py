@@ -1,0 +1,224 @@
+"""The loop and scheduler over a backend that betrays every mistake: endings, forks, sharing, faults."""
+
+from dataclasses import replace
+
+import pytest
+
+from antiphon.core.generation import SamplingParams
+from antiphon.engine.scheduler import QueueFull, SchedulerOptions
+from tests.chained_backend import ChainedBackend
+from tests.engine_rig import EOS, Rig, request
+
+
+def rig(page_count: int = 64, **options: int) -> Rig:
+    """A rig over pages of four tokens."""
+    return Rig(ChainedBackend(page_count), SchedulerOptions(**options))
+
+
+def finish(driver: Rig, *keys: str) -> list[list[int]]:
+    """Run to the end; the tokens of each request's first choice."""
+    driver.run()
+    return [driver.answers[key, 0].tokens for key in keys]
+
+
+def test_max_tokens_ends_with_length() -> None:
+    """A choice without an ending token stops at its budget."""
+    driver = rig()
+    driver.submit(replace(request("a", [5, 6, 7], max_tokens=5), ignore_eos=True))
+    driver.run()
+
+    assert len(driver.answers["a", 0].tokens) == 5
+    assert driver.answers["a", 0].end == "length"
+
+
+def test_ending_token_is_not_delivered() -> None:
+    """End-of-sequence ends a choice with `stop` and stays out of the answer."""
+    driver = rig()
+    biased = SamplingParams(logit_bias=((EOS, 100.0),))
+    driver.submit(replace(request("a", [5, 6, 7]), sampling=biased))
+    driver.run()
+
+    assert driver.answers["a", 0].tokens == []
+    assert driver.answers["a", 0].end == "stop"
+
+
+def test_min_tokens_holds_endings_back() -> None:
+    """However likely, no ending comes before min_tokens."""
+    driver = rig()
+    biased = SamplingParams(logit_bias=((EOS, 100.0), (9, 50.0)))
+    driver.submit(replace(request("a", [5, 6, 7]), sampling=biased, min_tokens=3))
+    driver.run()
+
+    assert driver.answers["a", 0].tokens == [9, 9, 9]
+
+
+def test_stop_token_ids_end_like_eos() -> None:
+    """A token named by the caller ends the choice."""
+    driver = rig()
+    biased = SamplingParams(logit_bias=((9, 100.0),))
+    driver.submit(replace(request("a", [5, 6, 7]), sampling=biased, stop_token_ids=(9,)))
+    driver.run()
+
+    assert driver.answers["a", 0].end == "stop"
+    assert driver.answers["a", 0].tokens == []
+
+
+def test_choices_differ_and_cost_one_prefill() -> None:
+    """Forked choices draw their own tokens; the prompt is computed once."""
+    driver = rig(prefill_tokens=64)
+    driver.submit(replace(request("a", list(range(1, 20)), max_tokens=6, choices=4), ignore_eos=True))
+    driver.step()
+
+    assert driver.backend.steps == 1  # type: ignore[attr-defined]
+    assert [1, 1, 1, 1] == [len(driver.answers["a", c].tokens) for c in range(4)]
+    driver.run()
+    assert len({tuple(driver.answers["a", c].tokens) for c in range(4)}) == 4
+
+
+def test_forked_choice_equals_the_same_choice_run_without_room_to_fork() -> None:
+    """Sharing pages and copying the last one gives what computing the prompt again gives."""
+    whole, narrow = rig(), rig(max_running=1)
+    for driver in (whole, narrow):
+        driver.submit(request("a", list(range(1, 11)), max_tokens=9, choices=3))
+        driver.run()
+
+    assert whole.answers == narrow.answers
+
+
+def test_second_prompt_reuses_full_pages_and_reports_them() -> None:
+    """Pages of an equal prefix are found, all but those that would leave a lone token."""
+    driver = rig()
+    driver.submit(request("a", list(range(1, 18)), max_tokens=2))
+    driver.run()
+    driver.submit(request("b", list(range(1, 18)), max_tokens=2))
+    driver.submit(request("c", [*range(1, 13), 30, 30, 30], max_tokens=2))
+    driver.run()
+
+    assert driver.cached == {"a": 0, "b": 12, "c": 12}
+    assert driver.answers["a", 0] == driver.answers["b", 0]
+
+
+def test_prefixes_of_other_salts_are_not_found() -> None:
+    """One tenant's prompt never speeds up another's."""
+    driver = rig()
+    driver.submit(replace(request("a", list(range(1, 18)), max_tokens=2), cache_salt="one"))
+    driver.run()
+    driver.submit(replace(request("b", list(range(1, 18)), max_tokens=2), cache_salt="two"))
+    driver.run()
+
+    assert driver.cached == {"a": 0, "b": 0}
+
+
+def test_equal_prompts_arriving_together_are_prefilled_once() -> None:
+    """The second waits for the first's pages instead of computing them again."""
+    driver = rig(prefill_tokens=8)
+    for key in ("a", "b", "c"):
+        driver.submit(request(key, list(range(1, 31)), max_tokens=1))
+    driver.run()
+
+    assert driver.cached == {"a": 0, "b": 28, "c": 28}
+
+
+def test_long_prompt_is_spread_over_steps_beside_decoding() -> None:
+    """While others decode, no step computes more prompt tokens than the option says, plus one."""
+    driver = rig(prefill_tokens=64, mixed_prefill_tokens=4)
+    driver.submit(replace(request("a", [1, 2, 3], max_tokens=30), ignore_eos=True))
+    driver.step()
+    driver.submit(request("b", list(range(1, 32)), max_tokens=1))
+    driver.backend.largest_step = 0  # type: ignore[attr-defined]
+    driver.run()
+
+    assert driver.backend.largest_step <= 1 + 4 + 1  # type: ignore[attr-defined]
+
+
+def test_short_prompt_overtakes_a_long_one() -> None:
+    """A prompt of a few tokens does not wait for one of many that came before."""
+    driver = rig(prefill_tokens=8)
+    driver.submit(request("long", list(range(1, 32)), max_tokens=1))
+    driver.step()
+    driver.submit(request("short", [7, 7], max_tokens=1))
+    driver.step()
+
+    assert driver.answers["short", 0].end is not None
+    assert driver.answers["long", 0].end is None
+
+
+def test_preempted_sequences_answer_as_if_alone() -> None:
+    """With far too few pages everybody still ends, with the same tokens."""
+    crowded = rig(page_count=14)
+    lone = {}
+    for key in "abcdef":
+        one = replace(request(key, [ord(key) % 32, 3, 4], max_tokens=40, seed=ord(key)), ignore_eos=True)
+        crowded.submit(one)
+        driver = rig()
+        driver.submit(one)
+        (lone[key],) = finish(driver, key)
+    crowded.run()
+
+    assert crowded.scheduler.counters.preemptions > 0
+    assert lone == {key: crowded.answers[key, 0].tokens for key in "abcdef"}
+
+
+def test_cancelled_request_frees_everything_at_once() -> None:
+    """Cancelling in mid-decode, with several choices, leaves no page held and no work."""
+    driver = rig()
+    driver.submit(request("a", list(range(1, 20)), max_tokens=50, choices=3))
+    driver.step()
+    driver.loop.cancel("a")
+
+    assert not driver.loop.active
+    assert driver.pool.counts().held == 0
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_stopping_the_first_choice_leaves_the_others_running(steps: int) -> None:
+    """Before its prefill, right after and later: the others answer as they would have."""
+    whole, stopped = rig(prefill_tokens=6), rig(prefill_tokens=6)
+    for driver in (whole, stopped):
+        driver.submit(request("a", list(range(1, 10)), max_tokens=9, choices=3))
+        for _ in range(steps):
+            driver.step()
+    stopped.loop.stop("a", 0)
+    whole.run()
+    stopped.run()
+
+    assert [whole.answers["a", c] for c in (1, 2)] == [stopped.answers["a", c] for c in (1, 2)]
+
+
+def test_queue_refuses_beyond_its_bound() -> None:
+    """A full queue is an error at once, not a longer queue."""
+    driver = rig(max_running=1, max_waiting=2)
+    for key in "ab":
+        driver.submit(request(key, [1, 2]))
+
+    with pytest.raises(QueueFull):
+        driver.submit(request("c", [1, 2]))
+
+
+def test_fault_in_one_request_ends_that_request_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """A parameter that makes drawing raise fails its own request; its batch mate goes on."""
+    driver = rig()
+    broken = SamplingParams(logit_bias=((10**6, 1.0),))
+    driver.submit(replace(request("bad", [1, 2, 3]), sampling=broken))
+    driver.submit(request("good", [1, 2, 3], max_tokens=4))
+    driver.run()
+
+    assert driver.failed == ["bad"]
+    assert driver.answers["good", 0].end is not None
+    assert driver.pool.counts().held == 0
+    assert "bad" in caplog.text
+
+
+def test_logprobs_cover_every_delivered_token() -> None:
+    """One entry per token, the token's own first, alternatives sorted."""
+    driver = rig()
+    driver.submit(
+        replace(
+            request("a", [1, 2, 3], max_tokens=4), sampling=SamplingParams(top_logprobs=3), ignore_eos=True
+        )
+    )
+    driver.run()
+    answer = driver.answers["a", 0]
+
+    assert answer.tokens == [entry.token_id for entry in answer.logprobs]
+    assert all(len(entry.top) == 3 for entry in answer.logprobs)
