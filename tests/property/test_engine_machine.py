@@ -15,7 +15,7 @@ from antiphon.engine.scheduler import SchedulerOptions
 from tests.chained_backend import ChainedBackend
 from tests.engine_rig import Answer, Rig, request
 
-PREFIXES = ([], [3, 1, 4, 1, 5], list(range(1, 14)), [9] * 20)
+PREFIXES: tuple[list[int], ...] = ([], [3, 1, 4, 1, 5], list(range(1, 14)), [9] * 20)
 
 
 def alone(spec: GenerationRequest) -> dict[int, Answer]:

@@ -1,0 +1,1 @@
+"""Where models come from: catalogue, fetch with digests, GGUF to runnable folder, tokenizer, template."""

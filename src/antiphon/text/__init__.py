@@ -1,0 +1,1 @@
+"""Pure machines over text: chat template, prompt, detokenizer, stop strings. No I/O."""

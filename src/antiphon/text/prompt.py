@@ -1,0 +1,131 @@
+"""From messages to token ids, so that nobody but the template can write a control token.
+
+Where a message spells out a control token (`<|im_end|>`), the text is broken there by a marker: a
+private-use character that no message contains. After rendering, what still reads as a control token
+was written by the template and becomes that token; then the markers are taken out again. Where no
+message holds (part of) a control token no marker is used, and always the ids are those of the
+rendered text with just the template's own control tokens recognised.
+
+Invariant: the control ids of a prompt are those the template alone would write around any content.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final
+
+from antiphon.core.errors import InvalidValue
+from antiphon.core.messages import Message
+from antiphon.core.ports import ChatTemplate, Tokenizer
+
+_PRIVATE_USE: Final = (*range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE), *range(0x100000, 0x10FFFE))
+
+
+def encode_prompt(template: ChatTemplate, tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:
+    """The prompt's token ids, ready for the assistant's turn.
+
+    Raises:
+        InvalidValue: the template refuses this conversation.
+    """
+    controls = _Controls.of(tuple(tokenizer.special_tokens))
+    marker = _unused_character(messages)
+    rendered = template.render([_disarm(message, controls, marker) for message in messages])
+    ids: list[int] = []
+    for place, piece in enumerate(controls.pattern.split(rendered)):
+        if place % 2:  # the pattern has one group: every second piece is what it matched
+            ids.append(tokenizer.special_tokens[piece])
+        elif plain := piece.replace(marker, ""):
+            ids += tokenizer.encode_plain(plain)
+    return ids
+
+
+@dataclass(frozen=True, slots=True)
+class _Controls:
+    """A tokenizer's control tokens, ready to be looked for."""
+
+    pattern: re.Pattern[str]
+    """Matches any of them, the longest where several begin together."""
+    beginnings: frozenset[str]
+    endings: frozenset[str]
+    """Every proper prefix and suffix of any of them."""
+    everything: str
+    """All of them in one text, to look for what stands inside any."""
+    longest: int
+
+    @staticmethod
+    @lru_cache(maxsize=8)
+    def of(texts: tuple[str, ...]) -> "_Controls":
+        """Compiled once per vocabulary, remembered for the few that one process serves."""
+        # A token of one character could not be broken where a message holds it: it stays plain text.
+        texts = tuple(sorted((text for text in texts if len(text) > 1), key=len, reverse=True))
+        alternatives = "|".join(map(re.escape, texts)) or r"(?!)"
+        return _Controls(
+            pattern=re.compile(f"({alternatives})"),
+            beginnings=frozenset(text[:end] for text in texts for end in range(1, len(text))),
+            endings=frozenset(text[start:] for text in texts for start in range(1, len(text))),
+            everything="\0".join(texts),
+            longest=max(map(len, texts), default=0),
+        )
+
+    def may_end_in(self, text: str) -> bool:
+        """Whether something before `text` could complete its start, or both sides all of it, to one of us."""
+        return self._within(text) or any(text[:size] in self.endings for size in self._sizes(text))
+
+    def may_begin_with(self, text: str) -> bool:
+        """Whether something behind `text` could complete its end, or both sides all of it, to one of us."""
+        return self._within(text) or any(text[-size:] in self.beginnings for size in self._sizes(text))
+
+    def _within(self, text: str) -> bool:
+        return 0 < len(text) < self.longest and text in self.everything
+
+    def _sizes(self, text: str) -> range:
+        return range(1, min(len(text), self.longest) + 1)
+
+
+def _disarm(message: Message, controls: _Controls, marker: str) -> Message:
+    name = message.name and _break(message.name, controls, marker)
+    return replace(message, content=_break(message.content, controls, marker), name=name)
+
+
+def _break(text: str, controls: _Controls, marker: str) -> str:
+    """Put markers so that no control token can be read that has a character of `text` in it.
+
+    Inside: behind the first character of each one spelled out, found anew after every break.
+    At the edges: where the text could be one end of a control token whose rest the template or the
+    next message supplies. Markers stand next to the first and last visible character, so that a
+    template that trims white space trims the same; only a control token that itself begins or ends
+    with white space moves them outwards.
+    """
+    position = 0
+    pieces: list[str] = []
+    while match := controls.pattern.search(text, position):
+        pieces += (text[position : match.start() + 1], marker)
+        position = match.start() + 1
+    return _guard_edges("".join((*pieces, text[position:])), controls, marker)
+
+
+def _guard_edges(text: str, controls: _Controls, marker: str) -> str:
+    core = text.strip()
+    if not core:
+        risky = controls.may_end_in(text) or controls.may_begin_with(text)
+        return f"{marker}{text}{marker}" if risky else text
+    start = text.index(core)
+    before, after = text[:start], text[start + len(core) :]
+    if before and controls.may_end_in(text):
+        before = marker + before
+    elif controls.may_end_in(core):
+        before += marker
+    if after and controls.may_begin_with(text):
+        after += marker
+    elif controls.may_begin_with(core):
+        after = marker + after
+    return f"{before}{core}{after}"
+
+
+def _unused_character(messages: Sequence[Message]) -> str:
+    used = set[str]().union(*(message.content + (message.name or "") for message in messages))
+    free = next((code for code in _PRIVATE_USE if chr(code) not in used), None)
+    if free is None:
+        raise InvalidValue(param="messages", reason="The messages use every private-use character there is.")
+    return chr(free)

@@ -1,0 +1,158 @@
+"""The model's chat template: a conversation in, the prompt's text out.
+
+Templates are Jinja programs that come with model files, so they run in an immutable sandbox with a
+bounded output, under the same settings and with the same extras that `transformers` gives them.
+What templates cannot take is adapted first: `developer` is `system`; system messages they refuse or
+drop are merged or said by the user. What they can take was tried out once, at construction.
+
+Invariant: rendering is a pure function of the messages (and of the date, for templates that ask).
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from antiphon.core.errors import InvalidValue
+from antiphon.core.messages import Message
+
+_MAX_PROMPT_CHARACTERS: Final = 8 << 20
+_REFUSAL: Final = "The model's chat template does not accept this sequence of messages."
+_TOO_LONG: Final = "The rendered conversation is longer than this server accepts."
+
+
+class JinjaChatTemplate:
+    """Implements `ports.ChatTemplate`. Safe to call from any thread."""
+
+    def __init__(
+        self,
+        source: str,
+        bos_token: str = "",
+        eos_token: str = "",
+        now: Callable[[], datetime] = datetime.now,
+    ) -> None:
+        """Compile the template and try out which system messages it takes.
+
+        Raises:
+            ValueError: the template is not valid Jinja.
+        """
+        environment = _environment(now)
+        try:
+            self._template = environment.from_string(source)
+        except jinja2.TemplateError as error:
+            raise ValueError(f"the chat template is not valid Jinja: {error}") from error
+        self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
+        self._one_system = self._keeps("system", "user")
+        self._many_systems = self._keeps("system", "system", "user")
+        self._late_system = self._keeps("user", "assistant", "system", "user")
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The prompt text, special tokens spelled out, ready for the assistant's turn.
+
+        Raises:
+            InvalidValue: the template refuses this conversation, or writes too much.
+        """
+        return self._write(self._adapt(messages))
+
+    def _write(self, messages: Sequence[Message]) -> str:
+        pieces: list[str] = []
+        size = 0
+        variables = {"messages": [_as_dict(message) for message in messages], "add_generation_prompt": True}
+        try:
+            for piece in self._template.generate(**variables, **self._tokens):
+                size += len(piece)
+                if size > _MAX_PROMPT_CHARACTERS:
+                    raise InvalidValue(param="messages", reason=_TOO_LONG, code=None)
+                pieces.append(piece)
+        except InvalidValue:
+            raise
+        except Exception as error:  # a foreign program: whatever it raises is its way to refuse
+            raise InvalidValue(param="messages", reason=_REFUSAL, code=None) from error
+        return "".join(pieces)
+
+    def _keeps(self, *roles: Any) -> bool:
+        """Whether a conversation of these roles is accepted and every word of it is written, in order."""
+        messages = [Message(role, f"antiphon-probe-{place}-") for place, role in enumerate(roles)]
+        try:
+            text = self._write(messages)
+        except InvalidValue:
+            return False
+        places = [text.find(message.content) for message in messages]
+        return -1 not in places and places == sorted(places)
+
+    def _adapt(self, messages: Sequence[Message]) -> list[Message]:
+        """The same conversation in roles the template takes; no text is lost."""
+        named = [replace(m, role="system") if m.role == "developer" else m for m in messages]
+        split = next((place for place, m in enumerate(named) if m.role != "system"), len(named))
+        leading, rest = named[:split], named[split:]
+        if len(leading) > 1 and not self._many_systems:
+            leading = [replace(leading[0], content=_join(leading))]
+        if not self._one_system:
+            leading = [replace(message, role="user") for message in leading]
+        if not self._late_system:
+            rest = _as_user_text(rest)
+        if leading and rest and leading[-1].role == rest[0].role == "user":
+            return [*leading[:-1], replace(rest[0], content=_join([leading[-1], rest[0]])), *rest[1:]]
+        return [*leading, *rest]
+
+
+def _as_user_text(messages: Sequence[Message]) -> list[Message]:
+    """Let the user say what later system messages say, in one turn with the user's own words around it."""
+    turns: list[Message] = []
+    glue = False
+    for message in messages:
+        late = message.role == "system"
+        said = replace(message, role="user") if late else message
+        if turns and turns[-1].role == said.role == "user" and (late or glue):
+            turns[-1] = replace(turns[-1], content=_join([turns[-1], said]))
+        else:
+            turns.append(said)
+        glue = late
+    return turns
+
+
+def _join(messages: Sequence[Message]) -> str:
+    return "\n\n".join(message.content for message in messages)
+
+
+def _as_dict(message: Message) -> dict[str, str]:
+    fields = {"role": str(message.role), "content": message.content}
+    return fields if message.name is None else fields | {"name": message.name}
+
+
+def _environment(now: Callable[[], datetime]) -> ImmutableSandboxedEnvironment:
+    """Jinja as `transformers` sets it up for chat templates."""
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _GenerationBlock]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _raise_exception
+    environment.globals["strftime_now"] = lambda form: now().strftime(form)
+    return environment
+
+
+def _to_json(value: object, ensure_ascii: bool = False, indent: int | None = None, **layout: Any) -> str:
+    """Plain JSON: Jinja's own filter escapes for HTML, which models were not trained on."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, **layout)
+
+
+def _raise_exception(reason: str) -> None:
+    raise jinja2.TemplateError(reason)
+
+
+class _GenerationBlock(Extension):
+    """`{% generation %}…{% endgeneration %}` marks training data; a prompt is what stands inside."""
+
+    tags = {"generation"}  # noqa: RUF012 - the attribute as jinja2 declares it
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        """Keep the block's body, drop its frame."""
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)

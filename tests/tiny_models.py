@@ -1,0 +1,155 @@
+"""Small random-weight GGUF files: real models in every respect but the sense of what they say.
+
+A model here converts in a third of a second and answers in microseconds, so tests of the way from
+a file to a running model need no download. The weights depend on the seed alone.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import gguf
+import numpy as np
+from gguf import GGMLQuantizationType as Packing
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + "
+    "'<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+
+_FILE_TYPES = {Packing.F32: 0, Packing.F16: 1, Packing.Q4_0: 2, Packing.Q4_1: 3, Packing.Q8_0: 7}
+_K_BLOCK_BYTES = {Packing.Q4_K: 144, Packing.Q6_K: 210}
+_CONTROL, _UNKNOWN, _NORMAL, _BYTE = 3, 2, 1, 6
+
+
+@dataclass(frozen=True)
+class TinyModel:
+    """What to write. `width` must be a multiple of 32 (of 256 for K-quants)."""
+
+    architecture: str = "llama"
+    packing: Packing = Packing.Q4_0
+    width: int = 32
+    heads: int = 2
+    kv_heads: int = 1
+    blocks: int = 2
+    context_length: int = 256
+    vocabulary: Literal["bytes", "sentencepiece"] = "bytes"
+    pre: str = "smollm"
+    chat_template: str | None = CHATML
+    rope_factors: tuple[float, ...] = ()
+    metadata: tuple[tuple[str, str | int], ...] = ()
+    """Further metadata, texts and whole numbers."""
+
+
+def write_tiny_model(path: Path, model: TinyModel | None = None) -> Path:
+    """Write the model as GGUF; returns `path`."""
+    model = model or TinyModel()
+    writer = gguf.GGUFWriter(path, model.architecture)
+    _add_shape(writer, model)
+    tokens = _add_vocabulary(writer, model)
+    _add_weights(writer, model, len(tokens))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _add_shape(writer: Any, model: TinyModel) -> None:
+    writer.add_block_count(model.blocks)
+    writer.add_context_length(model.context_length)
+    writer.add_embedding_length(model.width)
+    writer.add_feed_forward_length(2 * model.width)
+    writer.add_head_count(model.heads)
+    writer.add_head_count_kv(model.kv_heads)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_file_type(_FILE_TYPES.get(model.packing, 15))
+    for key, value in model.metadata:
+        if isinstance(value, str):
+            writer.add_string(key, value)
+        else:
+            writer.add_uint32(key, value)
+
+
+def _add_vocabulary(writer: Any, model: TinyModel) -> list[str]:
+    if model.vocabulary == "bytes":
+        controls = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+        words = ["he", "ll", "hell", "hello", "Ġhello"]
+        tokens = [*controls, *_byte_characters(), *words]
+        types = [_CONTROL] * 3 + [_NORMAL] * (len(tokens) - 3)
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre(model.pre)
+        writer.add_token_merges(["h e", "l l", "he ll", "hell o", "Ġ hello"])
+    else:
+        pieces = ["▁", "h", "e", "l", "o", "he", "ll", "hell", "hello", "▁hello"]
+        tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *pieces]
+        types = [_UNKNOWN, _CONTROL, _CONTROL, *[_BYTE] * 256, *[_NORMAL] * len(pieces)]
+        writer.add_tokenizer_model("llama")
+        writer.add_token_scores([0.0] * 259 + [-100.0] * 5 + [-5.0, -4.0, -3.0, -2.0, -1.0])
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    if model.chat_template is not None:
+        writer.add_chat_template(model.chat_template)
+    return tokens
+
+
+def _byte_characters() -> list[str]:
+    """The 256 characters that stand for bytes in byte-level vocabularies."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    return [chr(code) for code in (*printable, *range(0x100, 0x100 + 256 - len(printable)))]
+
+
+def _add_weights(writer: Any, model: TinyModel, vocab_size: int) -> None:
+    random = np.random.default_rng(0)
+
+    def matrix(name: str, rows: int, columns: int) -> None:
+        values = random.normal(0.0, 0.05, (rows, columns)).astype(np.float32)
+        writer.add_tensor(name, _pack(values, model.packing), raw_dtype=model.packing)
+
+    def vector(name: str, length: int, value: float = 1.0) -> None:
+        writer.add_tensor(name, np.full(length, value, np.float32))
+
+    width, head = model.width, model.width // model.heads
+    matrix("token_embd.weight", vocab_size, width)
+    vector("output_norm.weight", width)
+    if model.rope_factors:
+        writer.add_tensor("rope_freqs.weight", np.array(model.rope_factors, np.float32))
+    for block in range(model.blocks):
+        rows = {
+            "attn_q": model.heads * head,
+            "attn_k": model.kv_heads * head,
+            "attn_v": model.kv_heads * head,
+        }
+        for name, count in (
+            *rows.items(),
+            ("attn_output", width),
+            ("ffn_gate", 2 * width),
+            ("ffn_up", 2 * width),
+        ):
+            matrix(f"blk.{block}.{name}.weight", count, width)
+        matrix(f"blk.{block}.ffn_down.weight", width, 2 * width)
+        for name in ("attn_norm", "ffn_norm"):
+            vector(f"blk.{block}.{name}.weight", width)
+        if model.architecture == "qwen2":
+            for name, count in rows.items():
+                vector(f"blk.{block}.{name}.bias", count, 0.0)
+        if model.architecture == "qwen3":
+            for name in ("attn_q_norm", "attn_k_norm"):
+                vector(f"blk.{block}.{name}.weight", head)
+
+
+def _pack(values: Any, packing: Packing) -> Any:
+    if packing not in _K_BLOCK_BYTES:
+        return gguf.quants.quantize(values, packing)
+    # The library packs no K-quants: random bytes under small scales are as good as any weights.
+    rows, columns = values.shape
+    size = _K_BLOCK_BYTES[packing]
+    blocks = np.random.default_rng(1).integers(0, 256, (rows, columns // 256, size), dtype=np.uint8)
+    scale = np.frombuffer(np.float16(0.001).tobytes(), np.uint8)
+    places = (slice(208, 210),) if packing == Packing.Q6_K else (slice(0, 2), slice(2, 4))
+    for place in places:
+        blocks[..., place] = scale
+    return blocks.reshape(rows, -1)

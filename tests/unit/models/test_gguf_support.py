@@ -1,0 +1,64 @@
+"""Models that cannot be carried over are refused by name, with what would work."""
+
+from pathlib import Path
+
+import pytest
+from gguf import GGMLQuantizationType as Packing
+
+from antiphon.models.errors import ModelError
+from antiphon.models.gguf import read_gguf
+from antiphon.models.gguf_support import check_supported
+from tests.tiny_models import TinyModel, write_tiny_model
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3"])
+def test_supported_architectures_pass(tmp_path: Path, architecture: str) -> None:
+    """Each one on the list is accepted."""
+    check_supported(read_gguf(write_tiny_model(tmp_path / "m.gguf", TinyModel(architecture))))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (TinyModel("gemma3"), "architecture 'gemma3' is not supported .supported: llama, qwen2, qwen3"),
+        (
+            TinyModel(packing=Packing.BF16),
+            "quantisation BF16 of .*supported: F16, Q4_0, Q4_1, Q4_K, Q6_K, Q8_0",
+        ),
+        (TinyModel(packing=Packing.F32), "quantisation F32"),
+        (TinyModel(packing=Packing.Q5_0), "quantisation Q5_0"),
+        (TinyModel(metadata=(("split.count", 3),)), "split model"),
+        (TinyModel(metadata=(("llama.rope.scaling.type", "yarn"),)), "scaled by 'yarn'"),
+        (TinyModel(metadata=(("llama.rope.dimension_count", 4),)), "part of a head"),
+    ],
+)
+def test_unsupported_model_is_refused_by_name(tmp_path: Path, model: TinyModel, message: str) -> None:
+    """The line says what stands in the way and what would be taken."""
+    path = write_tiny_model(tmp_path / "m.gguf", model)
+
+    with pytest.raises(ModelError, match=message) as caught:
+        check_supported(read_gguf(path))
+
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "message"),
+    [
+        (b"blk.1.attn_q.weight", b"blk.1.attn_x.weight", "no tensor blk.1.attn_q.weight"),
+        (b"llama.block_count", b"llama.block_xxxxx", "block_count is missing"),
+        (b"general.file_type", b"general.file_xxxx", "general.file_type is missing"),
+        (b"llama.attention.head_count\x04", b"llama.attention.head_xxxxx\x04", "head_count is missing"),
+        (b"head_count\x04\0\0\0\x02", b"head_count\x04\0\0\0\x04", "attn_k is not of shape .32, 8"),
+    ],
+)
+def test_incomplete_model_is_refused(
+    tiny_gguf: Path, tmp_path: Path, written: bytes, read: bytes, message: str
+) -> None:
+    """What the converter would look for in vain is missed here first."""
+    path = tmp_path / "m.gguf"
+    path.write_bytes(tiny_gguf.read_bytes().replace(written, read))
+
+    with pytest.raises(ModelError, match=message):
+        check_supported(read_gguf(path))
