@@ -1,0 +1,112 @@
+"""The text of one choice: tokens → stop strings → characters → `TextDelta`.
+
+Tokens are taken one by one, so what is delivered and what is counted never depends on how the
+engine grouped them. Where neither stop strings nor logprobs are asked for, a whole group is
+decoded at once: nothing could come out differently.
+
+A token's score goes out with the first of its bytes that is delivered. So a token that a stop
+string cuts in two keeps its score, and one of which nothing is delivered loses it. A token
+without bytes counts as delivered once everything before it is.
+
+Invariant: for any grouping of the same tokens the concatenated text, the concatenated scores, the
+count and the end are the same.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from antiphon.core.events import AlternativeToken, ScoredToken, TextDelta
+from antiphon.core.generation import TokenDelta, TokenLogprob
+from antiphon.core.ports import Tokenizer
+from antiphon.text.detokenize import Detokenizer
+from antiphon.text.stop import StopMatcher, StopStrings
+
+
+class TokenScorer:
+    """Spells out the token ids of logprobs: text and exact bytes. Shared by all requests."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Control tokens have no bytes; they are spelled as templates write them."""
+        self._bytes = tokenizer.token_bytes
+        self._names: Mapping[int, str] = {token: text for text, token in tokenizer.special_tokens.items()}
+
+    def score(self, entry: TokenLogprob) -> ScoredToken:
+        """One generated token with its alternatives."""
+        text, raw = self._spell(entry.token_id)
+        top = tuple(AlternativeToken(*self._spell(token), logprob) for token, logprob in entry.top)
+        return ScoredToken(text, raw, entry.logprob, top)
+
+    def _spell(self, token: int) -> tuple[str, bytes]:
+        raw = self._bytes(token)
+        return (raw.decode("utf-8", "replace") if raw else self._names.get(token, "")), raw
+
+
+class ChoiceText:
+    """Turns the tokens of one choice into its text, up to a stop string."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, scorer: TokenScorer, stops: StopStrings, min_tokens: int
+    ) -> None:
+        """A stop string is not looked for in the first `min_tokens` tokens."""
+        self._bytes = tokenizer.token_bytes
+        self._scorer = scorer
+        self._matcher = StopMatcher(stops) if stops else None
+        self._min_tokens = min_tokens
+        self._detokenizer = Detokenizer()
+        self._scores: deque[tuple[int, ScoredToken]] = deque()
+        self._arrived = 0
+        """Bytes of all tokens so far."""
+        self._decoded = 0
+        """Of these, the ones that went into the detokenizer."""
+        self.tokens = 0
+        """Tokens generated, up to and including the one that completed a stop string."""
+        self.stopped = False
+        """A stop string is complete: take no more tokens."""
+
+    def push(self, delta: TokenDelta, choice: int) -> TextDelta | None:
+        """The text that may be delivered after these tokens, or None where there is none yet."""
+        if self._matcher is None and not delta.logprobs:
+            self.tokens += len(delta.token_ids)
+            text = self._detokenizer.push(b"".join(map(self._bytes, delta.token_ids)))
+            return TextDelta(choice, text) if text else None
+        pieces: list[str] = []
+        for position, token in enumerate(delta.token_ids):
+            pieces.append(self._take(token, delta.logprobs[position : position + 1]))
+            if self.stopped:
+                pieces.append(self._detokenizer.flush())
+                break
+        return self._delta(choice, pieces)
+
+    def flush(self, choice: int) -> TextDelta | None:
+        """The text that was held back, now that the choice has ended without a stop string."""
+        held = self._matcher.flush() if self._matcher else b""
+        return self._delta(choice, [self._decode(held), self._detokenizer.flush()])
+
+    def _take(self, token: int, logprob: Sequence[TokenLogprob]) -> str:
+        data = self._bytes(token)
+        self.tokens += 1
+        if logprob:
+            self._scores.append((self._arrived, self._scorer.score(logprob[0])))
+        self._arrived += len(data)
+        if self._matcher and self.tokens > self._min_tokens:
+            data, self.stopped = self._matcher.push(data)
+        return self._decode(data)
+
+    def _decode(self, data: bytes) -> str:
+        self._decoded += len(data)
+        return self._detokenizer.push(data)
+
+    def _delta(self, choice: int, pieces: list[str]) -> TextDelta | None:
+        text, scores = "".join(pieces), self._delivered_scores()
+        return TextDelta(choice, text, scores) if text or scores else None
+
+    def _delivered_scores(self) -> tuple[ScoredToken, ...]:
+        delivered = self._decoded - self._detokenizer.held
+        scores: list[ScoredToken] = []
+        while self._scores:
+            start, score = self._scores[0]
+            if start > delivered or (start == delivered and score.raw):
+                break
+            scores.append(score)
+            self._scores.popleft()
+        return tuple(scores)

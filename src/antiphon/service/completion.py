@@ -1,0 +1,126 @@
+"""One completion under way: the engine's events in, the assistant's events out.
+
+A stop string ends a choice here, above the engine, which is then told to stop it. Tokens that the
+engine generated beyond the stop string are neither delivered nor counted, so usage does not
+depend on how far ahead it was.
+
+Invariant: the events end in exactly one `Completed` or one `Failed`; the engine's generation is
+closed and the lease released before either is handed out, or when the events are closed early.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import cast
+
+from antiphon.core.errors import AntiphonError, EngineFailed
+from antiphon.core.events import AssistantEvent, ChoiceEnded, Completed, Failed, FinishReason, Usage
+from antiphon.core.generation import ChoiceEnd, EngineEvent
+from antiphon.core.ports import Generation
+from antiphon.service.admission import Lease
+from antiphon.service.choice_text import ChoiceText
+
+
+@dataclass(eq=False)
+class Completion:
+    """What `Completions.open` returns: facts that are known before the first token, and the events."""
+
+    id: str
+    """Unique; lower-case hexadecimal digits."""
+    created: int
+    """Unix seconds."""
+    model: str
+    """The name the client asked for."""
+    fingerprint: str
+    """Equal fingerprints: the same request and seed give the same answer."""
+    choices: int
+    prompt_tokens: int
+    texts: tuple[ChoiceText, ...] = field(repr=False)
+    generation: Generation = field(repr=False)
+    lease: Lease = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """All choices run; nothing is known of the prefix cache yet."""
+        self._running = set(range(self.choices))
+        self._cached_tokens = 0
+
+    def events(self) -> AsyncGenerator[AssistantEvent, None]:
+        """The events of this completion; once only, and always under `contextlib.aclosing`.
+
+        Closing cancels what still runs, also when no event was taken yet.
+        """
+        return _Events(self)
+
+    async def aclose(self) -> None:
+        """Cancel what still runs and give back what was reserved. Idempotent."""
+        try:
+            await self.generation.aclose()
+        finally:
+            self.lease.release()
+
+    async def run(self) -> AsyncGenerator[AssistantEvent, None]:
+        """The events; `events` is this plus a close that works before the start."""
+        try:
+            async for event in self.generation:
+                for answer in self._answers(event):
+                    yield answer
+                if not self._running:
+                    break
+            ending = self._ending()
+        except AntiphonError as error:
+            ending = Failed(error)
+        finally:
+            await self.aclose()
+        yield ending
+
+    def _answers(self, event: EngineEvent) -> list[AssistantEvent]:
+        """What one engine event means."""
+        choice = event.choice
+        self._cached_tokens = max(self._cached_tokens, event.cached_tokens)
+        text = self.texts[choice]
+        reason: FinishReason | None = None
+        if isinstance(event, ChoiceEnd):
+            delta, reason = text.flush(choice), event.reason
+        else:
+            delta = text.push(event, choice)
+            if text.stopped:
+                self.generation.stop(choice)
+                reason = "stop"
+        answers: list[AssistantEvent] = [] if delta is None else [delta]
+        if reason is not None:
+            self._running.remove(choice)
+            answers.append(ChoiceEnded(choice, reason))
+        return answers
+
+    def _ending(self) -> Completed | Failed:
+        if self._running:
+            return Failed(EngineFailed())
+        generated = sum(text.tokens for text in self.texts)
+        return Completed(Usage(self.prompt_tokens, generated, self._cached_tokens))
+
+
+class _Events(AsyncGenerator[AssistantEvent, None]):
+    """`Completion.run`, closable before its start.
+
+    Closing a generator that has not started runs none of it, not even `finally`; a client that
+    leaves between the opening and the first event would otherwise hold its lease for ever.
+    """
+
+    def __init__(self, completion: Completion) -> None:
+        self._completion = completion
+        self._inner = completion.run()
+
+    async def asend(self, value: None) -> AssistantEvent:
+        return await self._inner.asend(value)
+
+    async def athrow(
+        self,
+        typ: type[BaseException] | BaseException,
+        val: object = None,
+        tb: TracebackType | None = None,
+    ) -> AssistantEvent:
+        return await self._inner.athrow(cast(type[BaseException], typ), val, tb)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+        await self._completion.aclose()

@@ -1,0 +1,180 @@
+"""The use case "complete a conversation": from a conversation to tokens, and from tokens to events.
+
+`Completions.open` does all that can fail without running the model, and raises; what it returns
+is iterated, and from then on a failure is an event. It knows no JSON field, no status code, and
+neither the engine, the tokenizer nor the template behind the ports it is given.
+
+Invariant: what `open` reserved (the lease and the engine's generation) is given back exactly once,
+however the completion ends.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from antiphon.core.errors import ContextLengthExceeded, JsonWordMissing, SchemaRefused
+from antiphon.core.generation import Constraint, GenerationRequest, SamplingParams
+from antiphon.core.messages import (
+    ChatRequest,
+    JsonObjectFormat,
+    JsonSchemaFormat,
+    Message,
+    SamplingOptions,
+)
+from antiphon.core.ports import ChatTemplate, Engine, Tokenizer
+from antiphon.service.admission import Admission, Lease
+from antiphon.service.choice_text import ChoiceText, TokenScorer
+from antiphon.service.completion import Completion
+from antiphon.service.models import ModelRegistry
+from antiphon.text.prompt import encode_prompt
+from antiphon.text.response_format import ANY_OBJECT, constraint_of
+from antiphon.text.stop import StopStrings
+
+MESSAGE_COST_CHARS = 32
+"""What a message costs beyond its content to render, as characters that take as long (measured)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionsOptions:
+    """Choices of policy."""
+
+    require_json_word: bool = False
+    """Refuse JSON mode when no message says "json", as OpenAI does; a grammar does not need it."""
+    inline_prompt_chars: int = 4096
+    """Conversations up to this long are rendered and tokenized on the event loop, longer ones in a thread.
+
+    Measured: 0.5 ms for 1,000 characters, 0.1 ms for the way to a thread and back.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class ModelParts:
+    """What it takes to talk to one model."""
+
+    engine: Engine
+    tokenizer: Tokenizer
+    template: ChatTemplate
+
+
+class Completions:
+    """Answers conversations. One for the whole server."""
+
+    def __init__(
+        self,
+        parts: ModelParts,
+        models: ModelRegistry,
+        admission: Admission,
+        options: CompletionsOptions = CompletionsOptions(),
+    ) -> None:
+        """Answer with `parts`, under the names in `models`, within the limits of `admission`."""
+        self._parts = parts
+        self._models = models
+        self._admission = admission
+        self._options = options
+        self._scorer = TokenScorer(parts.tokenizer)
+
+    async def open(self, request: ChatRequest) -> Completion:
+        """Everything that can be refused is refused here; the model has not run when this returns.
+
+        The completion must be closed: iterate its `events` under `contextlib.aclosing`.
+
+        Raises:
+            ModelNotFound: no such model.
+            ContextLengthExceeded: the prompt leaves no room for an answer.
+            SchemaRefused: a strict response format cannot be held.
+            JsonWordMissing: JSON mode without the word, where that rule is on.
+            InvalidValue: the model's template refuses this conversation.
+            Overloaded: no room now.
+            EngineUnavailable: the engine is starting or down.
+        """
+        self._models.resolve(request.model)
+        self._check_json_word(request)
+        lease = self._admission.admit(request.choices)
+        try:
+            return await self._open_admitted(request, lease)
+        except BaseException:
+            lease.release()
+            raise
+
+    async def _open_admitted(self, request: ChatRequest, lease: Lease) -> Completion:
+        prompt = await self._encode(request.messages)
+        room = self._parts.engine.info.context_length - len(prompt)
+        if room < 1:
+            raise ContextLengthExceeded(self._parts.engine.info.context_length, len(prompt))
+        lease.add_prompt(len(prompt))
+        generation_request = GenerationRequest(
+            id=secrets.token_hex(16),
+            prompt=tuple(prompt),
+            max_tokens=room if request.max_tokens is None else min(request.max_tokens, room),
+            choices=request.choices,
+            sampling=_sampling_params(request.sampling, request.top_logprobs),
+            constraint=await self._constraint(request),
+            stop_token_ids=request.stop_token_ids,
+            ignore_eos=request.ignore_eos,
+            min_tokens=request.min_tokens,
+        )
+        return self._start(request, generation_request, lease)
+
+    def _start(self, request: ChatRequest, tokens: GenerationRequest, lease: Lease) -> Completion:
+        stops = StopStrings(request.stop)
+        texts = tuple(
+            ChoiceText(self._parts.tokenizer, self._scorer, stops, request.min_tokens)
+            for _ in range(request.choices)
+        )
+        return Completion(
+            id=tokens.id,
+            created=int(time.time()),
+            model=request.model,
+            fingerprint=self._parts.engine.info.fingerprint,
+            choices=request.choices,
+            prompt_tokens=len(tokens.prompt),
+            texts=texts,
+            generation=self._parts.engine.generate(tokens),
+            lease=lease,
+        )
+
+    async def _encode(self, messages: Sequence[Message]) -> list[int]:
+        parts = self._parts
+        size = sum(len(message.content) + MESSAGE_COST_CHARS for message in messages)
+        if size <= self._options.inline_prompt_chars:
+            return encode_prompt(parts.template, parts.tokenizer, messages)
+        return await asyncio.to_thread(encode_prompt, parts.template, parts.tokenizer, messages)
+
+    async def _constraint(self, request: ChatRequest) -> Constraint | None:
+        """The constraint to generate under, proved to compile."""
+        constraint = constraint_of(request.response_format)
+        if constraint is None:
+            return None
+        try:
+            await self._parts.engine.check(constraint)
+            return constraint
+        except SchemaRefused as refused:
+            wanted = request.response_format
+            if isinstance(wanted, JsonSchemaFormat) and not wanted.strict:
+                return ANY_OBJECT
+            name = wanted.name if isinstance(wanted, JsonSchemaFormat) else ""
+            raise SchemaRefused(name, refused.reason, refused.context) from None
+
+    def _check_json_word(self, request: ChatRequest) -> None:
+        if not (self._options.require_json_word and isinstance(request.response_format, JsonObjectFormat)):
+            return
+        if not any("json" in message.content.lower() for message in request.messages):
+            raise JsonWordMissing()
+
+
+def _sampling_params(options: SamplingOptions, top_logprobs: int | None) -> SamplingParams:
+    """The same choices in the engine's terms; a call without a seed draws one of its own."""
+    return SamplingParams(
+        temperature=options.temperature,
+        top_p=options.top_p,
+        top_k=options.top_k,
+        min_p=options.min_p,
+        frequency_penalty=options.frequency_penalty,
+        presence_penalty=options.presence_penalty,
+        repetition_penalty=options.repetition_penalty,
+        logit_bias=tuple(options.logit_bias.items()),
+        seed=secrets.randbits(63) if options.seed is None else options.seed,
+        top_logprobs=top_logprobs,
+    )
