@@ -135,7 +135,7 @@ class Scheduler:
             if sequence.state is State.ENDED:
                 continue
             if self.pool.available == 0 or len(self.running) >= self.options.max_running:
-                self._wait(sequence)
+                self._enter(State.WAITING, sequence)
                 continue
             copies += self._share_prompt(first, sequence)
         return copies
@@ -170,7 +170,7 @@ class Scheduler:
         request.prefilled = True
         for sequence in request.sequences:
             if sequence.state is State.WAITING:
-                self._wait(sequence)
+                self._enter(State.WAITING, sequence)
 
     def _start_waiting(self) -> None:
         """Start sequences in order of arrival while pages and places last."""
@@ -181,15 +181,12 @@ class Scheduler:
                 continue
             self.waiting.remove(sequence)
             self._attach_cached_prefix(sequence)
-            self._run(sequence)
+            self._enter(State.RUNNING, sequence)
 
-    def _run(self, sequence: SequenceState) -> None:
-        sequence.state = State.RUNNING
-        insort(self.running, sequence, key=_order)
-
-    def _wait(self, sequence: SequenceState) -> None:
-        sequence.state = State.WAITING
-        insort(self.waiting, sequence, key=_order)
+    def _enter(self, state: State, sequence: SequenceState) -> None:
+        """Take its place, by order of arrival, among those that run or wait."""
+        sequence.state = state
+        insort(self.running if state is State.RUNNING else self.waiting, sequence, key=_order)
 
     def _fits(self, sequence: SequenceState) -> bool:
         """Whether all it has can be computed and everybody running can go on for a while."""
@@ -254,7 +251,7 @@ class Scheduler:
         self.running.remove(sequence)
         self._release(sequence)
         sequence.computed = 0
-        self._wait(sequence)
+        self._enter(State.WAITING, sequence)
         self.counters.preemptions += 1
 
     def _share_prompt(self, first: SequenceState, sequence: SequenceState) -> list[PageCopy]:
@@ -263,7 +260,7 @@ class Scheduler:
         for page in sequence.pages:
             self.pool.share(page)
         sequence.computed = first.prompt_len
-        self._run(sequence)
+        self._enter(State.RUNNING, sequence)
         if full == self._pages_for(first.prompt_len):
             return []
         sequence.pages.append(self.pool.take())

@@ -34,7 +34,8 @@ def reference_probabilities(row: NDArray[np.float32], params: SamplingParams) ->
         held = np.cumsum(probabilities[kept])
         keep[kept[int(np.searchsorted(held, params.top_p * held[-1])) + 1 :]] = False
     probabilities[~keep] = 0
-    return probabilities / probabilities.sum()
+    shares: NDArray[np.float64] = probabilities / probabilities.sum()
+    return shares
 
 
 PARAMS = [

@@ -1,0 +1,71 @@
+"""The ASGI application: routes over services, inside the middleware.
+
+Everything it needs is handed in; nothing here starts, loads or listens.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from antiphon.api.keys import KeyRing
+from antiphon.api.lifecycle import Lifecycle
+from antiphon.api.middleware.access_log import AccessLog
+from antiphon.api.middleware.boundary import ErrorBoundary
+from antiphon.api.middleware.guards import Guards
+from antiphon.api.middleware.identity import Identity
+from antiphon.api.options import ApiOptions
+from antiphon.api.routes.chat import ChatRoutes
+from antiphon.api.routes.health import HealthRoutes
+from antiphon.api.routes.models import ModelRoutes
+from antiphon.api.routing import Dispatcher, Endpoint
+from antiphon.service.completions import Completions
+from antiphon.service.health import Health
+from antiphon.service.models import ModelRegistry
+
+__all__ = ["ApiApp", "ApiOptions", "Services", "create_app"]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The use cases that the routes offer."""
+
+    completions: Completions
+    models: ModelRegistry
+    health: Health
+
+
+class ApiApp:
+    """The application, and the handle by which its server ends it."""
+
+    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, options: ApiOptions) -> None:
+        """Made by `create_app`."""
+        self._app = app
+        self.lifecycle = lifecycle
+        self.options = options
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._app(scope, receive, send)
+
+
+def create_app(services: Services, options: ApiOptions) -> ApiApp:
+    """Put the application together."""
+    lifecycle = Lifecycle()
+    dispatcher = Dispatcher(tuple(_endpoints(services, lifecycle, options)), KeyRing(options.api_keys))
+    app = Identity(AccessLog(ErrorBoundary(Guards(dispatcher, options))))
+    return ApiApp(app, lifecycle, options)
+
+
+def _endpoints(services: Services, lifecycle: Lifecycle, options: ApiOptions) -> Iterator[Endpoint]:
+    chat = ChatRoutes(services.completions, services.models, lifecycle, options)
+    models = ModelRoutes(services.models)
+    health = HealthRoutes(services.health, lifecycle)
+    # Many users forget the /v1 in the base URL.
+    for prefix in ("/v1", ""):
+        yield Endpoint("POST", f"{prefix}/chat/completions", chat.create, public=False)
+        yield Endpoint("GET", f"{prefix}/models", models.list, public=False)
+        yield Endpoint("GET", f"{prefix}/models/{{model_id:path}}", models.retrieve, public=False)
+    yield Endpoint("GET", "/health/live", health.live, public=True)
+    yield Endpoint("GET", "/health/ready", health.ready, public=True)
+    yield Endpoint("GET", "/health", health.ready, public=False)

@@ -1,0 +1,197 @@
+"""From the conversation vocabulary to the wire: events become chunks, or fold into one completion.
+
+Both are machines without I/O. `ChunkEncoder` gives the chunks of a stream in OpenAI's order: a
+role chunk per choice, text, one finish chunk per choice, the usage chunk when asked for. An
+unstreamed answer is `CompletionFold` over the very same events. Keys are in the order OpenAI
+writes them; a key that has nothing to say is left out where OpenAI leaves it out.
+
+Invariant: per choice one role, then text, then one finish reason; nothing after `Completed`.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from antiphon.core.events import (
+    AlternativeToken,
+    ChoiceEnded,
+    Completed,
+    FinishReason,
+    ScoredToken,
+    TextDelta,
+    Usage,
+)
+
+Json = dict[str, Any]
+
+LOWEST_LOGPROB = -9999.0
+"""Stands for minus infinity, which JSON cannot write."""
+
+PADDING_BLOCK = 16
+"""With obfuscation, every chunk's size in bytes has the same remainder by this."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHead:
+    """What every chunk of an answer repeats."""
+
+    id: str
+    created: int
+    """Unix seconds."""
+    model: str
+    fingerprint: str
+    choices: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerShape:
+    """What the caller asked the answer to carry."""
+
+    logprobs: bool = False
+    include_usage: bool = False
+    obfuscate: bool = False
+
+
+class ChunkEncoder:
+    """Events in, chunks out. `random_text(n)` gives n characters for the padding of obfuscated chunks."""
+
+    def __init__(self, head: AnswerHead, shape: AnswerShape, random_text: Callable[[int], str]) -> None:
+        self._head = head
+        self._shape = shape
+        self._random_text = random_text
+
+    def opening(self) -> list[Json]:
+        """The role chunks of all choices, in the order of their indices, before any event.
+
+        The Python SDK's accumulator fails when a choice appears before a lower one has.
+        """
+        delta = {"role": "assistant", "content": "", "refusal": None}
+        logprobs = _logprobs(()) if self._shape.logprobs else None
+        return [self._choice_chunk(index, delta, logprobs, None) for index in range(self._head.choices)]
+
+    def push(self, event: TextDelta | ChoiceEnded | Completed) -> list[Json]:
+        """The chunks that an event adds: none or one."""
+        match event:
+            case TextDelta(text="", tokens=()):
+                return []
+            case TextDelta(choice, text, tokens):
+                logprobs = _logprobs(tokens) if self._shape.logprobs else None
+                return [self._choice_chunk(choice, {"content": text}, logprobs, None)]
+            case ChoiceEnded(choice, reason):
+                return [self._choice_chunk(choice, {}, None, reason)]
+            case _:
+                return [self._chunk([], event.usage)] if self._shape.include_usage else []
+
+    def _choice_chunk(
+        self, index: int, delta: Json, logprobs: Json | None, reason: FinishReason | None
+    ) -> Json:
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        return self._chunk([choice], None)
+
+    def _chunk(self, choices: Sequence[Json], usage: Usage | None) -> Json:
+        chunk: Json = {
+            "id": completion_id(self._head.id),
+            "object": "chat.completion.chunk",
+            "created": self._head.created,
+            "model": self._head.model,
+            "service_tier": "default",
+            "system_fingerprint": f"fp_{self._head.fingerprint}",
+            "choices": choices,
+        }
+        if self._shape.include_usage:
+            chunk["usage"] = None if usage is None else _usage(usage)
+        if self._shape.obfuscate:
+            chunk["obfuscation"] = ""
+            size = len(msgspec.json.encode(chunk))
+            chunk["obfuscation"] = self._random_text(-size % PADDING_BLOCK)
+        return chunk
+
+
+class CompletionFold:
+    """Events in, one completion object out."""
+
+    def __init__(self, head: AnswerHead, shape: AnswerShape) -> None:
+        self._head = head
+        self._shape = shape
+        self._texts: list[list[str]] = [[] for _ in range(head.choices)]
+        self._tokens: list[list[ScoredToken]] = [[] for _ in range(head.choices)]
+        self._reasons: list[FinishReason | None] = [None] * head.choices
+        self._usage: Usage | None = None
+
+    def push(self, event: TextDelta | ChoiceEnded | Completed) -> None:
+        """Take the next event."""
+        match event:
+            case TextDelta(choice, text, tokens):
+                self._texts[choice].append(text)
+                self._tokens[choice].extend(tokens)
+            case ChoiceEnded(choice, reason):
+                self._reasons[choice] = reason
+            case _:
+                self._usage = event.usage
+
+    def completion(self) -> Json:
+        """The whole answer; `Completed` must have been pushed."""
+        assert self._usage is not None
+        return {
+            "id": completion_id(self._head.id),
+            "object": "chat.completion",
+            "created": self._head.created,
+            "model": self._head.model,
+            "choices": [self._choice(index) for index in range(self._head.choices)],
+            "usage": _usage(self._usage),
+            "service_tier": "default",
+            "system_fingerprint": f"fp_{self._head.fingerprint}",
+        }
+
+    def _choice(self, index: int) -> Json:
+        return {
+            "index": index,
+            "message": {
+                "role": "assistant",
+                "content": "".join(self._texts[index]),
+                "refusal": None,
+                "annotations": [],
+            },
+            "logprobs": _logprobs(self._tokens[index]) if self._shape.logprobs else None,
+            "finish_reason": self._reasons[index],
+        }
+
+
+def completion_id(bare: str) -> str:
+    """How a completion's id is spelled on the wire."""
+    return f"chatcmpl-{bare}"
+
+
+def _logprobs(tokens: Iterable[ScoredToken]) -> Json:
+    content = [
+        {**_token(token), "top_logprobs": [_token(candidate) for candidate in token.top]} for token in tokens
+    ]
+    return {"content": content, "refusal": None}
+
+
+def _token(token: ScoredToken | AlternativeToken) -> Json:
+    """A token's text, where part of a character shows as U+FFFD, and its exact bytes."""
+    return {
+        "token": token.raw.decode("utf-8", "replace") if token.raw else token.text,
+        # False for NaN as well as for minus infinity.
+        "logprob": token.logprob if token.logprob > LOWEST_LOGPROB else LOWEST_LOGPROB,
+        "bytes": list(token.raw) if token.raw else None,
+    }
+
+
+def _usage(usage: Usage) -> Json:
+    """Details that cannot occur here are zeros, not absent: clients add usage up key by key."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }

@@ -1,0 +1,395 @@
+"""What each error looks like to a client: one table from class to status, type, code and words.
+
+The wording is OpenAI's, because frameworks search it. Errors that only HTTP knows are defined here;
+all others come from `core`. Texts from a client appear as short excerpts; nothing else that a
+client did not send appears at all: no exception texts, paths or secrets.
+
+Invariant: every concrete `AntiphonError` has a row, and no answer's body exceeds 4 kB.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+from antiphon.api.wire.words import excerpt
+from antiphon.core.errors import (
+    AntiphonError,
+    ArrayTooLong,
+    ClientError,
+    ContextLengthExceeded,
+    EmptyArray,
+    EngineFailed,
+    EngineUnavailable,
+    InternalError,
+    InvalidRequest,
+    InvalidType,
+    InvalidValue,
+    JsonWordMissing,
+    MissingParameter,
+    ModelNotFound,
+    NumberOutOfRange,
+    Overloaded,
+    SchemaRefused,
+    ServerError,
+    StringTooLong,
+    UnknownParameter,
+    UnsupportedParameter,
+)
+
+E = TypeVar("E", bound=AntiphonError)
+
+INVALID = "invalid_request_error"
+UNAVAILABLE = "service_unavailable_error"
+SERVER = "server_error"
+
+MAX_MESSAGE = 800
+"""Characters; at four bytes each they leave room for the rest of 4 kB."""
+MAX_PARAM = 128
+MAX_RETRY_AFTER_S = 60
+"""SDKs give up, or guess, when they are told to wait longer."""
+
+
+class HttpError(ClientError):
+    """A request that fails as HTTP, before its meaning matters."""
+
+
+class BadFraming(HttpError):
+    """Bytes that are not an HTTP/1.1 request, or a request whose Host is missing or malformed."""
+
+
+@dataclass(eq=False)
+class MalformedJson(HttpError):
+    """A body that is not JSON, or JSON beyond all reason; `hint` is a full sentence."""
+
+    hint: str
+
+
+@dataclass(eq=False)
+class KeyRequired(HttpError):
+    """No API key was sent, and one is needed."""
+
+
+@dataclass(eq=False)
+class KeyRefused(HttpError):
+    """The API key is not known; `masked` is all of it that may be repeated."""
+
+    masked: str
+
+
+class OriginRefused(HttpError):
+    """A page of another origin tries to change something through its visitor's browser."""
+
+
+@dataclass(eq=False)
+class UrlNotFound(HttpError):
+    """No route has this path."""
+
+    method: str
+    path: str
+
+
+@dataclass(eq=False)
+class MethodNotAllowed(HttpError):
+    """The route exists, with other methods."""
+
+    method: str
+    path: str
+    allowed: tuple[str, ...]
+
+
+class BodyTimeout(HttpError):
+    """The request did not arrive in time."""
+
+
+@dataclass(eq=False)
+class BodyTooLarge(HttpError):
+    """The body exceeds its cap, in bytes."""
+
+    limit: int
+
+
+class TargetTooLong(HttpError):
+    """Path and query exceed their cap."""
+
+
+@dataclass(eq=False)
+class UnsupportedMediaType(HttpError):
+    """The body is not declared as plain JSON; `reason` is a full sentence."""
+
+    reason: str
+
+
+class HostRefused(HttpError):
+    """The server does not answer under the name that was asked for."""
+
+
+class HeadersTooLarge(HttpError):
+    """Too many headers, or too much in them."""
+
+
+@dataclass(eq=False)
+class ShuttingDown(ServerError):
+    """The server is about to end."""
+
+    retry_after_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    """An error on the wire."""
+
+    status: int
+    type: str
+    code: str | None
+    param: str | None
+    message: str
+    headers: Mapping[str, str]
+
+    def body(self) -> dict[str, Any]:
+        """OpenAI's envelope, all four keys always there."""
+        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return {"error": error}
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Generic[E]):
+    """How errors of one class are answered."""
+
+    kind: type[E]
+    status: int
+    type: str
+    code: Callable[[E], str | None]
+    message: Callable[[E], str]
+    param: str | None = None
+    """For classes that do not name a field themselves."""
+
+
+def _code(code: str | None) -> Callable[[AntiphonError], str | None]:
+    return lambda error: code
+
+
+def _invalid(kind: type[E], code: str | None, message: Callable[[E], str]) -> Row[E]:
+    return Row(kind, 400, INVALID, _code(code), message)
+
+
+def _http(kind: type[E], status: int, code: str | None, message: Callable[[E], str]) -> Row[E]:
+    return Row(kind, status, INVALID, _code(code), message)
+
+
+def _range_code(error: NumberOutOfRange) -> str:
+    kind = "integer" if error.integer else "decimal"
+    return f"{kind}_below_min_value" if error.maximum is None else f"{kind}_above_max_value"
+
+
+def _range_message(error: NumberOutOfRange) -> str:
+    kind = "integer" if error.integer else "decimal"
+    got = excerpt(str(error.got))
+    if error.maximum is None:
+        return (
+            f"Invalid '{error.param}': {kind} below minimum value. "
+            f"Expected a value >= {error.minimum}, but got {got} instead."
+        )
+    return (
+        f"Invalid '{error.param}': {kind} above maximum value. "
+        f"Expected a value <= {error.maximum}, but got {got} instead."
+    )
+
+
+def _schema_message(error: SchemaRefused) -> str:
+    # OpenAI prints the place as a Python tuple: (), ('a',) or ('a', 'b').
+    context = tuple(excerpt(key) for key in error.context)
+    return (
+        f"Invalid schema for response_format '{excerpt(error.name)}': "
+        f"In context={excerpt(str(context), 300)}, {excerpt(error.reason, 300)}"
+    )
+
+
+_SERVER_MESSAGE = (
+    "The server had an error while processing your request. Sorry about that! "
+    "The x-request-id header of this answer leads to the details in the server's log."
+)
+
+ROWS: tuple[Row[Any], ...] = (
+    _invalid(
+        MissingParameter, "missing_required_parameter", lambda e: f"Missing required parameter: '{e.param}'."
+    ),
+    _invalid(
+        InvalidType,
+        "invalid_type",
+        lambda e: f"Invalid type for '{e.param}': expected {e.expected}, but got {e.got} instead.",
+    ),
+    Row(InvalidValue, 400, INVALID, lambda e: e.code, lambda e: e.reason),
+    Row(NumberOutOfRange, 400, INVALID, _range_code, _range_message),
+    _invalid(
+        StringTooLong,
+        "string_above_max_length",
+        lambda e: (
+            f"Invalid '{e.param}': string too long. Expected a string with maximum length {e.maximum}, "
+            f"but got a string with length {e.got} instead."
+        ),
+    ),
+    _invalid(
+        ArrayTooLong,
+        "array_above_max_length",
+        lambda e: (
+            f"Invalid '{e.param}': array too long. Expected an array with maximum length {e.maximum}, "
+            f"but got an array with length {e.got} instead."
+        ),
+    ),
+    _invalid(
+        EmptyArray,
+        "empty_array",
+        lambda e: (
+            f"Invalid '{e.param}': empty array. Expected an array with minimum length 1, "
+            "but got an empty array instead."
+        ),
+    ),
+    _invalid(
+        UnsupportedParameter,
+        "unsupported_parameter",
+        lambda e: f"Unsupported parameter: '{e.param}' is not supported with this model. {e.reason}",
+    ),
+    _invalid(UnknownParameter, "unknown_parameter", lambda e: f"Unknown parameter: '{excerpt(e.param)}'."),
+    _http(
+        ModelNotFound,
+        404,
+        "model_not_found",
+        lambda e: f"The model `{excerpt(e.model)}` does not exist or you do not have access to it.",
+    ),
+    Row(
+        ContextLengthExceeded,
+        400,
+        INVALID,
+        _code("context_length_exceeded"),
+        # LangChain, LiteLLM and pydantic-ai each search this message for a part of it.
+        lambda e: (
+            f"This model's maximum context length is {e.limit_tokens} tokens. However, your messages "
+            f"resulted in {e.prompt_tokens} tokens. Please reduce the length of the messages. "
+            "(context_length_exceeded)"
+        ),
+        param="messages",
+    ),
+    Row(SchemaRefused, 400, INVALID, _code(None), _schema_message, param="response_format"),
+    Row(
+        JsonWordMissing,
+        400,
+        INVALID,
+        _code(None),
+        lambda e: (
+            "'messages' must contain the word 'json' in some form, to use 'response_format' "
+            "of type 'json_object'."
+        ),
+        param="messages",
+    ),
+    Row(
+        Overloaded,
+        503,
+        UNAVAILABLE,
+        _code("server_is_overloaded"),
+        lambda e: "The server is currently overloaded with other requests. Please try again later.",
+    ),
+    Row(
+        EngineUnavailable,
+        503,
+        UNAVAILABLE,
+        _code(None),
+        lambda e: "The model is not available at the moment: its engine is starting. Please try again later.",
+    ),
+    Row(
+        ShuttingDown,
+        503,
+        UNAVAILABLE,
+        _code(None),
+        lambda e: "The server is shutting down. Please try again later.",
+    ),
+    Row(EngineFailed, 500, SERVER, _code(None), lambda e: _SERVER_MESSAGE),
+    Row(InternalError, 500, SERVER, _code(None), lambda e: _SERVER_MESSAGE),
+    _http(BadFraming, 400, None, lambda e: "The request is not valid HTTP/1.1."),
+    _http(
+        MalformedJson,
+        400,
+        None,
+        lambda e: f"We could not parse the JSON body of your request. (HINT: {e.hint})",
+    ),
+    _http(
+        KeyRequired,
+        401,
+        None,
+        lambda e: (
+            "You didn't provide an API key. You need to provide your API key in an Authorization header "
+            "using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
+        ),
+    ),
+    _http(KeyRefused, 401, "invalid_api_key", lambda e: f"Incorrect API key provided: {e.masked}."),
+    _http(OriginRefused, 403, None, lambda e: "Requests from web pages of other origins are not accepted."),
+    _http(
+        UrlNotFound,
+        404,
+        "unknown_url",
+        lambda e: f"Invalid URL ({e.method} {excerpt(e.path, MAX_PARAM)})",
+    ),
+    _http(
+        MethodNotAllowed,
+        405,
+        "method_not_supported",
+        lambda e: (
+            f"Not allowed to {e.method} on {excerpt(e.path, MAX_PARAM)} "
+            f"(HINT: the methods allowed there are: {', '.join(e.allowed)})"
+        ),
+    ),
+    _http(BodyTimeout, 408, None, lambda e: "The request did not arrive in time."),
+    _http(
+        BodyTooLarge,
+        413,
+        "request_too_large",
+        lambda e: f"The request body is too large. This server accepts up to {e.limit} bytes.",
+    ),
+    _http(TargetTooLong, 414, None, lambda e: "The URL is too long."),
+    _http(UnsupportedMediaType, 415, "unsupported_media_type", lambda e: e.reason),
+    _http(
+        HostRefused,
+        421,
+        None,
+        lambda e: "This server does not answer under the host name of this request.",
+    ),
+    _http(HeadersTooLarge, 431, None, lambda e: "The request's headers are too large."),
+)
+
+_BY_KIND = MappingProxyType({row.kind: row for row in ROWS})
+
+
+def answer(error: AntiphonError) -> ErrorAnswer:
+    """How this error is told to the client."""
+    row = _BY_KIND[type(error)]
+    param = error.param if isinstance(error, InvalidRequest) else row.param
+    return ErrorAnswer(
+        status=row.status,
+        type=row.type,
+        code=row.code(error),
+        param=None if param is None else excerpt(param, MAX_PARAM),
+        message=excerpt(row.message(error), MAX_MESSAGE),
+        headers=_headers(error),
+    )
+
+
+def _headers(error: AntiphonError) -> dict[str, str]:
+    match error:
+        case Overloaded(retry_after_s) | EngineUnavailable(retry_after_s) | ShuttingDown(retry_after_s):
+            wait_s = min(max(retry_after_s, 0.001), MAX_RETRY_AFTER_S)
+            return {
+                "retry-after": str(math.ceil(wait_s)),
+                "retry-after-ms": str(math.ceil(wait_s * 1000)),
+                "x-should-retry": "true",
+            }
+        case ServerError():
+            return {"x-should-retry": "true"}
+        case MethodNotAllowed(allowed=allowed):
+            return {"allow": ", ".join(allowed)}
+        case KeyRequired() | KeyRefused():
+            return {"www-authenticate": "Bearer"}
+        case BodyTimeout() | BadFraming():
+            return {"connection": "close"}
+        case _:
+            return {}

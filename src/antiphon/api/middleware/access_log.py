@@ -1,0 +1,37 @@
+"""One line per request: method, route, status, milliseconds, request id. Never content, paths or keys.
+
+The line is written when the answer is complete, so a stream's time is that of the whole stream.
+"""
+
+import logging
+import time
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from antiphon.api.exchange import exchange_of
+
+logger = logging.getLogger("antiphon.access")
+
+
+class AccessLog:
+    """Logs what became of each request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap the rest of the application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on, then log it."""
+        started = time.monotonic()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            exchange = exchange_of(scope)
+            logger.info(
+                "method=%s route=%s status=%d ms=%d request=%s",
+                scope["method"],
+                exchange.route,
+                exchange.status,
+                round((time.monotonic() - started) * 1000),
+                exchange.id,
+            )

@@ -1,0 +1,25 @@
+"""Server-sent events as OpenAI frames them: chunks to bytes.
+
+Every event is one `data:` line of JSON; comments keep a silent connection alive. No `event:`, `id:`
+or `retry:` lines, and no state.
+"""
+
+import msgspec
+
+DONE = b"data: [DONE]\n\n"
+"""The last event of every stream that was completed."""
+
+PING = b": ping\n\n"
+"""A comment, which clients skip."""
+
+HEADERS = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    # Asks nginx not to hold events back.
+    (b"x-accel-buffering", b"no"),
+)
+
+
+def event(data: object) -> bytes:
+    """One event; JSON text holds no line break, so the frame cannot be broken from inside."""
+    return b"data: " + msgspec.json.encode(data) + b"\n\n"

@@ -1,0 +1,159 @@
+"""The two ways a completion is sent: as a stream of events, or whole.
+
+Both consume the same events. A stream's headers and role chunks go out as soon as the completion
+is open, so that clients and proxies see life during a long prefill; from then on a failure can
+only be told inside the stream.
+
+Invariant: a stream ends in `[DONE]`, in one error event, or with its client gone.
+"""
+
+import asyncio
+import logging
+import secrets
+import string
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from antiphon.api import sse
+from antiphon.api.encode import AnswerHead, AnswerShape, ChunkEncoder, CompletionFold, Json
+from antiphon.api.errors import answer
+from antiphon.api.exchange import exchange_of
+from antiphon.api.lifecycle import Lifecycle
+from antiphon.api.presence import ClientGone, while_present
+from antiphon.core.errors import AntiphonError, InternalError
+from antiphon.core.events import AssistantEvent, Completed, Failed
+from antiphon.service.completion import Completion
+
+logger = logging.getLogger(__name__)
+
+_ALPHABET = string.ascii_letters + string.digits
+
+
+def head_of(completion: Completion) -> AnswerHead:
+    """The facts of an open completion that its answer repeats."""
+    return AnswerHead(
+        id=completion.id,
+        created=completion.created,
+        model=completion.model,
+        fingerprint=completion.fingerprint,
+        choices=completion.choices,
+    )
+
+
+async def whole_answer(completion: Completion, shape: AnswerShape) -> Json:
+    """Run a completion to its end.
+
+    Raises:
+        AntiphonError: it failed.
+    """
+    fold = CompletionFold(head_of(completion), shape)
+    async with aclosing(completion.events()) as events:
+        async for event in events:
+            if isinstance(event, Failed):
+                raise event.error
+            fold.push(event)
+            if isinstance(event, Completed):
+                return fold.completion()
+    raise InternalError()
+
+
+class EventStream(Response):
+    """Streams an open completion; runs it only while the client is there."""
+
+    def __init__(
+        self, completion: Completion, shape: AnswerShape, lifecycle: Lifecycle, ping_interval: float
+    ) -> None:
+        """Stream `completion`, with a comment after every `ping_interval` seconds of silence."""
+        super().__init__()
+        self.raw_headers = list(sse.HEADERS)
+        self._completion = completion
+        self._encoder = ChunkEncoder(head_of(completion), shape, _random_text)
+        self._lifecycle = lifecycle
+        self._ping_interval = ping_interval
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the whole stream.
+
+        Raises:
+            ClientGone: nobody reads it any more.
+        """
+        writer = _Writer(send, self._ping_interval)
+        try:
+            await while_present(receive, self._lifecycle, self._run(writer))
+        except ClientGone:
+            raise
+        except AntiphonError as error:
+            await writer.write(_error_event(error), more=False)
+        except Exception:  # The headers are out: only an event can tell of it.
+            logger.exception("stream failed: request=%s", exchange_of(scope).id)
+            await writer.write(_error_event(InternalError()), more=False)
+
+    async def _run(self, writer: "_Writer") -> None:
+        """Everything from the headers to the end of a stream that goes well.
+
+        Raises:
+            AntiphonError: the completion failed; the stream is not ended yet.
+        """
+        async with aclosing(self._completion.events()) as events:
+            await writer.start(self.raw_headers)
+            await writer.write(_framed(self._encoder.opening()))
+            pinging = asyncio.create_task(writer.ping())
+            try:
+                last = await self._write_events(events, writer)
+            finally:
+                pinging.cancel()
+            # With the end of the body in one write: clients hang up at [DONE].
+            await writer.write(last + sse.DONE, more=False)
+
+    async def _write_events(self, events: AsyncIterator[AssistantEvent], writer: "_Writer") -> bytes:
+        """Write the events as they come; the chunks of the last one are returned instead."""
+        async for event in events:
+            if isinstance(event, Failed):
+                raise event.error
+            chunks = _framed(self._encoder.push(event))
+            if isinstance(event, Completed):
+                return chunks
+            await writer.write(chunks)
+        raise InternalError()
+
+
+class _Writer:
+    """The body of one streamed answer, kept alive by comments."""
+
+    def __init__(self, send: Send, ping_interval: float) -> None:
+        self._send = send
+        self._ping_interval = ping_interval
+        self._written_at = time.monotonic()
+
+    async def start(self, headers: list[tuple[bytes, bytes]]) -> None:
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def write(self, data: bytes, *, more: bool = True) -> None:
+        if data:
+            self._written_at = time.monotonic()
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def ping(self) -> None:
+        """Write a comment whenever nothing else was written for the interval; never returns."""
+        while True:
+            silent_for = time.monotonic() - self._written_at
+            if silent_for >= self._ping_interval:
+                await self.write(sse.PING)
+            else:
+                await asyncio.sleep(self._ping_interval - silent_for)
+
+
+def _framed(chunks: Iterable[Json]) -> bytes:
+    return b"".join(sse.event(chunk) for chunk in chunks)
+
+
+def _error_event(error: AntiphonError) -> bytes:
+    return sse.event(answer(error).body())
+
+
+def _random_text(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))

@@ -1,0 +1,1 @@
+"""JSON as clients write it: reading it with exact errors, and the table of all request fields."""

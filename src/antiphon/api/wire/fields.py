@@ -1,0 +1,220 @@
+"""Every field of a chat completion request, in one table, with what this server does about it.
+
+A field is *supported*, *without effect* (read and checked, then left alone, for the reason given)
+or *refused* as soon as it asks for something. The reference documentation is written from this
+table, and a test compares it with the fields that OpenAI's SDK knows: none can be forgotten.
+
+Invariant: `read_fields` reads every field of the table, so a wrong type is an error whatever the
+field's verdict is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar, cast
+
+from antiphon.api.wire.messages import read_messages
+from antiphon.api.wire.reader import (
+    Cursor,
+    Reader,
+    array_of,
+    integer,
+    number,
+    one_of,
+    optional,
+    read_bool,
+    read_object,
+    read_string,
+    string,
+)
+from antiphon.api.wire.response_format import read_response_format
+from antiphon.api.wire.shapes import (
+    StreamOptions,
+    read_logit_bias,
+    read_metadata,
+    read_modalities,
+    read_stop,
+    read_stream_options,
+    read_tool_choice,
+    read_tools,
+    refused_object,
+)
+from antiphon.core.messages import Message, ResponseFormat
+
+T = TypeVar("T")
+
+Verdict = Literal["supported", "without effect", "refused"]
+
+_INT32 = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Field(Generic[T]):
+    """One row: the name, how its value is read, its default, and the verdict with its reason."""
+
+    name: str
+    read: Reader[T]
+    default: T
+    verdict: Verdict = "supported"
+    reason: str = ""
+    """A sentence for the documentation, where there is something to say."""
+    required: bool = False
+    announced: bool = False
+    """Without effect, but a caller may count on one: named in the answer's header when it is used."""
+
+
+MODEL: Field[str] = Field("model", read_string, "", required=True)
+MESSAGES: Field[tuple[Message, ...]] = Field("messages", read_messages, (), required=True)
+MAX_COMPLETION_TOKENS: Field[int | None] = Field(
+    "max_completion_tokens", integer(1, _INT32), None, reason="Bounded by what the context leaves."
+)
+MAX_TOKENS: Field[int | None] = Field(
+    "max_tokens", integer(1, _INT32), None, reason="`max_completion_tokens` wins where both are given."
+)
+N: Field[int] = Field("n", integer(1, 128), 1)
+TEMPERATURE: Field[float] = Field("temperature", number(0, 2), 1.0, reason="0 is greedy.")
+TOP_P: Field[float] = Field("top_p", number(0, 1), 1.0)
+FREQUENCY_PENALTY: Field[float] = Field("frequency_penalty", number(-2, 2), 0.0)
+PRESENCE_PENALTY: Field[float] = Field("presence_penalty", number(-2, 2), 0.0)
+SEED: Field[int | None] = Field("seed", integer(-(2**63), 2**63 - 1), None)
+STOP: Field[tuple[str, ...]] = Field(
+    "stop", read_stop, (), reason="Up to 16 strings of at most 256 characters; empty ones are dropped."
+)
+LOGIT_BIAS: Field[Mapping[int, float]] = Field(
+    "logit_bias",
+    read_logit_bias,
+    {},
+    reason="Up to 1024 ids of the model's vocabulary; decimals are accepted.",
+)
+LOGPROBS: Field[bool] = Field(
+    "logprobs", read_bool, False, reason="Of the model's own distribution, before temperature and penalties."
+)
+TOP_LOGPROBS: Field[int | None] = Field("top_logprobs", integer(0, 20), None, reason="Needs `logprobs`.")
+STREAM: Field[bool] = Field("stream", read_bool, False)
+STREAM_OPTIONS: Field[StreamOptions] = Field(
+    "stream_options",
+    read_stream_options,
+    StreamOptions(),
+    reason="Ignored without `stream`. `include_obfuscation` is off unless asked for.",
+)
+RESPONSE_FORMAT: Field[ResponseFormat | None] = Field("response_format", read_response_format, None)
+
+TOP_K: Field[int] = Field("top_k", integer(-1, _INT32), 0, reason="An extension; 0 and -1 switch it off.")
+MIN_P: Field[float] = Field("min_p", number(0, 1), 0.0, reason="An extension.")
+REPETITION_PENALTY: Field[float] = Field(
+    "repetition_penalty", number(0.01, 10), 1.0, reason="An extension, from 0.01 to 10."
+)
+MIN_TOKENS: Field[int] = Field("min_tokens", integer(0, _INT32), 0, reason="An extension.")
+IGNORE_EOS: Field[bool] = Field("ignore_eos", read_bool, False, reason="An extension.")
+STOP_TOKEN_IDS: Field[tuple[int, ...]] = Field(
+    "stop_token_ids", array_of(integer(0, _INT32), 128), (), reason="An extension; up to 128 ids."
+)
+
+_SUPPORTED: tuple[Field[Any], ...] = (
+    MODEL,
+    MESSAGES,
+    MAX_COMPLETION_TOKENS,
+    MAX_TOKENS,
+    N,
+    TEMPERATURE,
+    TOP_P,
+    FREQUENCY_PENALTY,
+    PRESENCE_PENALTY,
+    SEED,
+    STOP,
+    LOGIT_BIAS,
+    LOGPROBS,
+    TOP_LOGPROBS,
+    STREAM,
+    STREAM_OPTIONS,
+    RESPONSE_FORMAT,
+    TOP_K,
+    MIN_P,
+    REPETITION_PENALTY,
+    MIN_TOKENS,
+    IGNORE_EOS,
+    STOP_TOKEN_IDS,
+)
+
+
+def _idle(name: str, read: Reader[Any], reason: str, *, announced: bool = False) -> Field[Any]:
+    return Field(name, read, None, "without effect", reason, announced=announced)
+
+
+def _refused(name: str, read: Reader[None], reason: str) -> Field[Any]:
+    return Field(name, read, None, "refused", reason)
+
+
+_read_tier = one_of("auto", "default", "flex", "scale", "priority", "fast")
+_CACHE_REASON = "Equal prefixes of prompts are found without a hint."
+
+_WITHOUT_EFFECT: tuple[Field[Any], ...] = (
+    _idle("store", read_bool, "Completions are not stored yet.", announced=True),
+    _idle("metadata", read_metadata, "It labels stored completions only; sizes are checked."),
+    _idle("user", read_string, "There is no abuse monitoring."),
+    _idle("safety_identifier", string(128), "There is no abuse monitoring."),
+    _idle("prompt_cache_key", read_string, _CACHE_REASON),
+    _idle("prompt_cache_options", read_object, _CACHE_REASON),
+    _idle("prompt_cache_retention", one_of("in_memory", "24h"), _CACHE_REASON),
+    _idle("service_tier", _read_tier, "There is one tier; answers say `default`."),
+    _idle("reasoning_effort", read_string, "The models served do not reason; any level is accepted."),
+    _idle("verbosity", one_of("low", "medium", "high"), "The models served do not know the notion."),
+    _idle("prediction", read_object, "A draft of the answer can only make it faster."),
+    _idle("parallel_tool_calls", read_bool, "No tool is called."),
+    _idle("audio", read_object, "It describes audio, which is refused in `modalities`."),
+)
+
+_REFUSED: tuple[Field[Any], ...] = (
+    _refused("tools", read_tools, "An empty list passes."),
+    _refused("tool_choice", read_tool_choice, "`none` and `auto` pass."),
+    _refused("functions", read_tools, "Deprecated form of `tools`; an empty list passes."),
+    _refused("function_call", read_tool_choice, "Deprecated form of `tool_choice`; `none` and `auto` pass."),
+    _refused("modalities", read_modalities, "`text` passes; audio cannot be made."),
+    _refused(
+        "web_search_options",
+        refused_object("This server does not search the web."),
+        "An answer without a search would pass for a grounded one.",
+    ),
+    _refused(
+        "moderation",
+        refused_object("This server does not moderate."),
+        "The caller expects a verdict.",
+    ),
+)
+
+FIELDS = _SUPPORTED + _WITHOUT_EFFECT + _REFUSED
+"""The table, in the order in which a request is checked."""
+
+_NAMES = frozenset(field.name for field in FIELDS)
+
+
+class FieldValues:
+    """The values of one request, by field."""
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        """Made by `read_fields`."""
+        self._values = values
+
+    def __getitem__(self, field: Field[T]) -> T:
+        """The value that was read, or the field's default."""
+        return cast(T, self._values[field.name])
+
+    def announced(self) -> tuple[str, ...]:
+        """Fields without effect that were used and that a caller may count on."""
+        return tuple(field.name for field in FIELDS if field.announced and self._values[field.name])
+
+
+def read_fields(body: Cursor) -> FieldValues:
+    """Every field of the table, in its order; the first violation raises."""
+    return FieldValues({field.name: _read(body, field) for field in FIELDS})
+
+
+def _read(body: Cursor, field: Field[Any]) -> object:
+    cursor = body.field(field.name)
+    if field.required:
+        return field.read(cursor.present())
+    return optional(cursor, field.read, field.default)
+
+
+def unknown_fields(body: Cursor) -> tuple[str, ...]:
+    """The top-level keys that are not in the table, as the client wrote them."""
+    return tuple(key for key in read_object(body) if key not in _NAMES)

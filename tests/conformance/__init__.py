@@ -1,0 +1,1 @@
+"""The API to the byte: what a client sends, and exactly what it gets."""

@@ -1,0 +1,183 @@
+"""Streams and completions to the byte, for each variant of an answer.
+
+The expected texts are written out: they are what clients of the API parse. Words in braces stand
+for what is the same everywhere; the lines of a stream are its events.
+"""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from antiphon.core.errors import EngineUnavailable
+from antiphon.core.events import (
+    AlternativeToken,
+    ChoiceEnded,
+    Completed,
+    Failed,
+    ScoredToken,
+    TextDelta,
+    Usage,
+)
+from tests.unit.api.live import running
+from tests.unit.api.scripted import ScriptedCompletions, Step
+
+CHUNK_HEAD = (
+    '"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk","created":1700000000,"model":"m",'
+    '"service_tier":"default","system_fingerprint":"fp_test"'
+)
+COMPLETION_HEAD = (
+    '"id":"chatcmpl-0123456789abcdef","object":"chat.completion","created":1700000000,"model":"m"'
+)
+COMPLETION_TAIL = '"service_tier":"default","system_fingerprint":"fp_test"'
+NO_REASONING = (
+    '"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,'
+    '"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}'
+)
+FAILURE = (
+    '{"error":{"message":"The model is not available at the moment: its engine is starting. '
+    'Please try again later.",'
+    '"type":"service_unavailable_error","param":null,"code":null}}'
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One completion, what is asked of it, and both ways of sending it."""
+
+    steps: tuple[Step, ...]
+    stream: str
+    """The events of the stream, one a line."""
+    whole: str
+    """The body of the answer that is not streamed."""
+    fields: dict[str, object] = field(default_factory=dict)
+    stream_options: dict[str, bool] | None = None
+
+
+CASES = {
+    "text": Case(
+        steps=(
+            TextDelta(0, "Hel"),
+            TextDelta(0, "lo 😀"),
+            ChoiceEnded(0, "stop"),
+            Completed(Usage(prompt_tokens=9, completion_tokens=3)),
+        ),
+        stream="""
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"content":"Hel"},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"content":"lo 😀"},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}
+[DONE]""",
+        whole="""
+{{head},"choices":[{"index":0,"message":{"role":"assistant","content":"Hello 😀","refusal":null,
+"annotations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12,
+"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},{details}},{tail}}""",
+    ),
+    "usage": Case(
+        stream_options={"include_usage": True},
+        steps=(
+            TextDelta(0, "Hi"),
+            ChoiceEnded(0, "length"),
+            Completed(Usage(prompt_tokens=9, completion_tokens=1, cached_tokens=8)),
+        ),
+        stream="""
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null}
+{{head},"choices":[{"index":0,"delta":{"content":"Hi"},"logprobs":null,"finish_reason":null}],"usage":null}
+{{head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"length"}],"usage":null}
+{{head},"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":8,"audio_tokens":0},{details}}}
+[DONE]""",
+        whole="""
+{{head},"choices":[{"index":0,"message":{"role":"assistant","content":"Hi","refusal":null,"annotations":[]},
+"logprobs":null,"finish_reason":"length"}],"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10,
+"prompt_tokens_details":{"cached_tokens":8,"audio_tokens":0},{details}},{tail}}""",
+    ),
+    "logprobs": Case(
+        fields={"logprobs": True, "top_logprobs": 1},
+        steps=(
+            TextDelta(0, "A", (ScoredToken("A", b"A", -0.5, (AlternativeToken("B", b"B", -0.25),)),)),
+            ChoiceEnded(0, "stop"),
+            Completed(Usage(prompt_tokens=1, completion_tokens=1)),
+        ),
+        stream="""
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":{"content":[],"refusal":null},"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"content":"A"},"logprobs":{"content":[{"token":"A","logprob":-0.5,"bytes":[65],"top_logprobs":[{"token":"B","logprob":-0.25,"bytes":[66]}]}],"refusal":null},"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}
+[DONE]""",
+        whole="""
+{{head},"choices":[{"index":0,"message":{"role":"assistant","content":"A","refusal":null,"annotations":[]},
+"logprobs":{"content":[{"token":"A","logprob":-0.5,"bytes":[65],"top_logprobs":[{"token":"B","logprob":-0.25,
+"bytes":[66]}]}],"refusal":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,
+"total_tokens":2,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},{details}},{tail}}""",
+    ),
+    "two choices": Case(
+        fields={"n": 2},
+        stream_options={"include_usage": True},
+        steps=(
+            TextDelta(1, "b"),
+            TextDelta(0, "a"),
+            ChoiceEnded(1, "length"),
+            ChoiceEnded(0, "stop"),
+            Completed(Usage(prompt_tokens=1, completion_tokens=2)),
+        ),
+        stream="""
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null}
+{{head},"choices":[{"index":1,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null}
+{{head},"choices":[{"index":1,"delta":{"content":"b"},"logprobs":null,"finish_reason":null}],"usage":null}
+{{head},"choices":[{"index":0,"delta":{"content":"a"},"logprobs":null,"finish_reason":null}],"usage":null}
+{{head},"choices":[{"index":1,"delta":{},"logprobs":null,"finish_reason":"length"}],"usage":null}
+{{head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}],"usage":null}
+{{head},"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},{details}}}
+[DONE]""",
+        whole="""
+{{head},"choices":[{"index":0,"message":{"role":"assistant","content":"a","refusal":null,"annotations":[]},
+"logprobs":null,"finish_reason":"stop"},{"index":1,"message":{"role":"assistant","content":"b","refusal":null,
+"annotations":[]},"logprobs":null,"finish_reason":"length"}],"usage":{"prompt_tokens":1,"completion_tokens":2,
+"total_tokens":3,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},{details}},{tail}}""",
+    ),
+    "nothing generated": Case(
+        steps=(ChoiceEnded(0, "stop"), Completed(Usage(prompt_tokens=1, completion_tokens=0))),
+        stream="""
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}
+[DONE]""",
+        whole="""
+{{head},"choices":[{"index":0,"message":{"role":"assistant","content":"","refusal":null,"annotations":[]},
+"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":0,"total_tokens":1,
+"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},{details}},{tail}}""",
+    ),
+    "failure": Case(
+        steps=(TextDelta(0, "Hel"), Failed(EngineUnavailable())),
+        stream="""
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"content":"Hel"},"logprobs":null,"finish_reason":null}]}
+{failure}""",
+        whole="""
+{failure}""",
+    ),
+}
+
+
+def spelled_out(text: str, head: str) -> str:
+    """An expected text with its abbreviations written out."""
+    short = {"{head}": head, "{details}": NO_REASONING, "{tail}": COMPLETION_TAIL, "{failure}": FAILURE}
+    for abbreviation, meaning in short.items():
+        text = text.replace(abbreviation, meaning)
+    return text
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_stream_is_exactly_this(name: str) -> None:
+    """Every byte of the stream."""
+    case = CASES[name]
+    async with running(ScriptedCompletions(case.steps)) as live:
+        response = await live.chat(stream=True, stream_options=case.stream_options, **case.fields)
+    lines = spelled_out(case.stream, CHUNK_HEAD).splitlines()
+    assert response.text == "".join(f"data: {line}\n\n" for line in lines if line)
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_whole_answer_is_exactly_this(name: str) -> None:
+    """Every byte of the body."""
+    case = CASES[name]
+    async with running(ScriptedCompletions(case.steps)) as live:
+        response = await live.chat(stream_options=case.stream_options, **case.fields)
+    assert response.text == spelled_out(case.whole, COMPLETION_HEAD).replace("\n", "")

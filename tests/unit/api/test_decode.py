@@ -1,0 +1,187 @@
+"""From a decoded body to a chat request."""
+
+import pytest
+
+from antiphon.api.app import ApiOptions
+from antiphon.api.decode import ChatCall, decode_chat
+from antiphon.core.errors import (
+    InvalidRequest,
+    InvalidValue,
+    MissingParameter,
+    ModelNotFound,
+    NumberOutOfRange,
+    UnknownParameter,
+)
+from antiphon.core.messages import ChatRequest, JsonObjectFormat, Message, SamplingOptions
+from tests.unit.api.scripted import VOCAB_SIZE, registry
+
+DEFAULTS = ApiOptions()
+HI = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+def decode(options: ApiOptions = DEFAULTS, **fields: object) -> ChatCall:
+    """Decode a short request with these fields."""
+    return decode_chat({**HI, **fields}, registry(), options)
+
+
+def test_minimal_request_takes_all_defaults() -> None:
+    """Only model and messages are needed."""
+    assert decode() == ChatCall(
+        request=ChatRequest("m", (Message("user", "Hi"),)),
+        stream=False,
+        include_usage=False,
+        obfuscate=False,
+        ignored=(),
+    )
+
+
+def test_every_field_arrives_where_it_belongs() -> None:
+    """Nothing is lost or swapped on the way."""
+    call = decode(
+        max_completion_tokens=7,
+        n=3,
+        temperature=0.25,
+        top_p=0.75,
+        frequency_penalty=-1,
+        presence_penalty=1.5,
+        seed=42,
+        stop=["a", "b"],
+        logit_bias={"5": 10},
+        logprobs=True,
+        top_logprobs=4,
+        stream=True,
+        stream_options={"include_usage": True, "include_obfuscation": True},
+        response_format={"type": "json_object"},
+        top_k=40,
+        min_p=0.125,
+        repetition_penalty=1.25,
+        min_tokens=2,
+        ignore_eos=True,
+        stop_token_ids=[9],
+    )
+    sampling = SamplingOptions(0.25, 0.75, 40, 0.125, -1.0, 1.5, 1.25, {5: 10.0}, 42)
+    assert call.request == ChatRequest(
+        model="m",
+        messages=(Message("user", "Hi"),),
+        sampling=sampling,
+        choices=3,
+        max_tokens=7,
+        stop=("a", "b"),
+        response_format=JsonObjectFormat(),
+        top_logprobs=4,
+        min_tokens=2,
+        ignore_eos=True,
+        stop_token_ids=(9,),
+    )
+    assert (call.stream, call.include_usage, call.obfuscate) == (True, True, True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"max_tokens": 5}, 5),
+        ({"max_completion_tokens": 6}, 6),
+        ({"max_tokens": 5, "max_completion_tokens": 6}, 6),
+        ({"max_tokens": 5, "max_completion_tokens": None}, 5),
+    ],
+)
+def test_newer_name_of_the_token_limit_wins(fields: dict[str, object], expected: int) -> None:
+    """Proxies send both."""
+    assert decode(**fields).request.max_tokens == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, None),
+        ({"logprobs": False, "top_logprobs": 0}, None),
+        ({"logprobs": True}, 0),
+        ({"logprobs": True, "top_logprobs": 20}, 20),
+    ],
+)
+def test_logprobs_and_their_number_belong_together(fields: dict[str, object], expected: int | None) -> None:
+    """None is off; 0 is the drawn token's own."""
+    assert decode(**fields).request.top_logprobs == expected  # type: ignore[arg-type]
+
+
+def test_top_logprobs_need_logprobs() -> None:
+    """OpenAI's own refusal."""
+    with pytest.raises(InvalidValue) as caught:
+        decode(top_logprobs=2)
+    assert (caught.value.param, caught.value.code) == ("top_logprobs", None)
+    assert caught.value.reason == "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled."
+
+
+def test_top_k_of_minus_one_is_off() -> None:
+    """As SGLang and vLLM write it."""
+    assert decode(top_k=-1).request.sampling.top_k == 0
+
+
+def test_stream_options_without_stream_do_nothing() -> None:
+    """Gateways leak them."""
+    assert decode(stream_options={"include_usage": True}).stream is False
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"logit_bias": {str(VOCAB_SIZE): 1}},
+        {"logit_bias": {"9999999999": 1}},
+        {"stop_token_ids": [VOCAB_SIZE]},
+    ],
+)
+def test_token_ids_must_exist(fields: dict[str, object]) -> None:
+    """An id the model does not have is a mistake, not a wish without effect."""
+    with pytest.raises(InvalidValue) as caught:
+        decode(**fields)  # type: ignore[arg-type]
+    assert caught.value.param == next(iter(fields))
+
+
+def test_last_token_id_exists() -> None:
+    """Ids run up to the size of the vocabulary, exclusive."""
+    assert decode(logit_bias={str(VOCAB_SIZE - 1): 1}, stop_token_ids=[VOCAB_SIZE - 1])
+
+
+def test_choices_are_capped_by_the_operator() -> None:
+    """Below OpenAI's own cap."""
+    options = ApiOptions(max_choices=2)
+    assert decode(options, n=2).request.choices == 2
+    with pytest.raises(NumberOutOfRange) as caught:
+        decode(options, n=3)
+    assert (caught.value.param, caught.value.maximum) == ("n", 2)
+
+
+def test_alias_is_a_model() -> None:
+    """The name the client asked for is kept."""
+    assert decode(model="org/m:1").request.model == "org/m:1"
+
+
+def test_unknown_model_is_not_found() -> None:
+    """By its exact name."""
+    with pytest.raises(ModelNotFound):
+        decode(model="M")
+
+
+@pytest.mark.parametrize("missing", ["model", "messages"])
+def test_required_fields_are_missed_by_name(missing: str) -> None:
+    """Absent and null alike."""
+    for body in ({**HI, missing: None}, {key: value for key, value in HI.items() if key != missing}):
+        with pytest.raises(MissingParameter) as caught:
+            decode_chat(body, registry(), ApiOptions())
+        assert caught.value.param == missing
+
+
+@pytest.mark.parametrize("body", [[], "x", 1, None, True])
+def test_body_must_be_an_object(body: object) -> None:
+    """Other JSON is JSON, but not a request."""
+    with pytest.raises(InvalidRequest) as caught:
+        decode_chat(body, registry(), ApiOptions())
+    assert caught.value.param is None
+
+
+def test_unknown_fields_are_reported_or_refused() -> None:
+    """Leniently by default, as OpenAI where that is asked for."""
+    assert decode(foo=1, bar=2).ignored == ("foo", "bar")
+    with pytest.raises(UnknownParameter) as caught:
+        decode(ApiOptions(strict_fields=True), foo=1)
+    assert caught.value.param == "foo"
