@@ -27,7 +27,7 @@ class Rig:
         self.backend = backend
         self.pool = PagePool(backend.page_count)
         self.scheduler = Scheduler(self.pool, backend.page_tokens, options or SchedulerOptions())
-        self.loop = EngineLoop(backend, self.scheduler, (EOS,))
+        self.loop = EngineLoop(backend, self.scheduler, (EOS,), clock=lambda: 0.0)
         self.answers: dict[tuple[str, int], Answer] = {}
         self.failed: list[str] = []
         self.cached: dict[str, int] = {}

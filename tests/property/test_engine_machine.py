@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from antiphon.core.generation import GenerationRequest
+from antiphon.engine.pacing import PacingOptions
 from antiphon.engine.scheduler import SchedulerOptions
 from tests.chained_backend import ChainedBackend
 from tests.engine_rig import Answer, Rig, request
@@ -29,11 +30,19 @@ def alone(spec: GenerationRequest) -> dict[int, Answer]:
 class EngineMachine(RuleBasedStateMachine):
     """Random work on a small engine."""
 
-    @initialize(pages=st.sampled_from([12, 16, 64]), running=st.integers(1, 8), chunk=st.integers(2, 9))
-    def start(self, pages: int, running: int, chunk: int) -> None:
+    @initialize(
+        pages=st.sampled_from([12, 16, 64]),
+        running=st.integers(1, 8),
+        chunk=st.integers(2, 9),
+        headroom=st.sampled_from([1, 1, 256]),
+    )
+    def start(self, pages: int, running: int, chunk: int, headroom: int) -> None:
         """An engine with a few pages and narrow steps."""
         options = SchedulerOptions(
-            max_running=running, prefill_tokens=2 * chunk, mixed_prefill_tokens=chunk, max_waiting=10_000
+            max_running=running,
+            max_waiting=10_000,
+            headroom_tokens=headroom,
+            pacing=PacingOptions(alone=2 * chunk, first=chunk),
         )
         self.rig = Rig(ChainedBackend(pages), options)
         self.specs: dict[str, GenerationRequest] = {}

@@ -14,6 +14,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class Host:
         self._pool = PagePool(backend.page_count)
         options = SchedulerOptions(max_running=load.max_running)
         self._scheduler = Scheduler(self._pool, backend.page_tokens, options)
-        self._loop = EngineLoop(backend, self._scheduler, load.eos_token_ids)
+        self._loop = EngineLoop(backend, self._scheduler, load.eos_token_ids, time.perf_counter)
         tokenizer_json = (Path(load.folder) / "tokenizer.json").read_text(encoding="utf-8")
         self._compiler = ConstraintCompiler(tokenizer_json, backend.vocab_size, load.eos_token_ids)
         self._compiling = ThreadPoolExecutor(1, "constraint")

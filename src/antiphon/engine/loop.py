@@ -1,13 +1,14 @@
 """The step: plan, run the model, draw, report. Everything between the scheduler and the backend.
 
-Synchronous and without a clock; `host` calls it in a process of its own. Matchers arrive compiled.
+Synchronous, with a clock that is handed in; `host` calls it in a process of its own. Matchers arrive
+compiled.
 
 Invariant: an exception that belongs to one request ends that request alone; every request accepted
 by `submit` gets, per choice, exactly one end, or one failure, or is cancelled.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from antiphon.core.generation import EndReason, GenerationRequest, TokenDelta, TokenLogprob
@@ -45,7 +46,15 @@ Outcome = Emitted | RequestFailed
 class EngineLoop:
     """Runs the scheduler's plans on a backend."""
 
-    def __init__(self, backend: Backend, scheduler: Scheduler, eos_token_ids: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        scheduler: Scheduler,
+        eos_token_ids: tuple[int, ...],
+        clock: Callable[[], float],
+    ) -> None:
+        """`clock` gives seconds; it times steps for pacing and decides nothing else."""
+        self._clock = clock
         self._backend = backend
         self._scheduler = scheduler
         self._eos = frozenset(eos_token_ids)
@@ -84,13 +93,21 @@ class EngineLoop:
         plan = self._scheduler.plan()
         if not plan:
             return []
-        rows = self._backend.forward([_backend_slice(p) for p in plan])
+        rows = self._run(plan)
         for planned in plan:
             self._scheduler.computed(planned)
         outcomes: list[Outcome] = []
         for planned, row in zip((p for p in plan if p.draws), rows, strict=True):
             outcomes += self._draw_guarded(planned, row)
         return outcomes
+
+    def _run(self, plan: list[PlannedSlice]) -> Logits:
+        began = self._clock()
+        rows = self._backend.forward([_backend_slice(p) for p in plan])
+        prompt_tokens = sum(p.count for p in plan if p.sequence.in_prompt)
+        decodes = sum(1 for p in plan if not p.sequence.in_prompt)
+        self._scheduler.pacer.observe(decodes, prompt_tokens, self._clock() - began)
+        return rows
 
     def _draw_guarded(self, planned: PlannedSlice, row: Logits) -> list[Outcome]:
         request = planned.sequence.request

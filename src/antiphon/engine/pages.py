@@ -14,6 +14,7 @@ from array import array
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 
 def prefix_names(prompt: Sequence[int], page_tokens: int, salt: str) -> list[bytes]:
@@ -97,6 +98,11 @@ class PagePool:
         if name not in self._page_of and page not in self._name_of:
             self._page_of[name] = page
             self._name_of[page] = name
+
+    def held_run(self, names: Sequence[bytes]) -> int:
+        """How many of `names`, from the start, are in pages that somebody holds: sharing those costs none."""
+        pages = map(self._page_of.get, names)
+        return sum(1 for _ in takewhile(lambda page: page is not None and self._holders[page] > 0, pages))
 
     def knows(self, name: bytes) -> bool:
         """Whether a page of this name can be found."""

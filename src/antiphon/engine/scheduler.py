@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from antiphon.core.generation import GenerationRequest
+from antiphon.engine.pacing import PacingOptions, PrefillPacer
 from antiphon.engine.pages import PagePool, prefix_names
 from antiphon.engine.sequence import RunningRequest, SequenceState, State
 
@@ -29,10 +30,9 @@ class SchedulerOptions:
     """Sequences that hold pages at once."""
     max_waiting: int = 1024
     """Requests that wait for their first page; more are refused."""
-    prefill_tokens: int = 512
-    """Prompt tokens a step computes when nothing decodes."""
-    mixed_prefill_tokens: int = 64
-    """Prompt tokens a step computes beside decoding sequences, so that their streams keep flowing."""
+    headroom_tokens: int = 256
+    """Room kept for what each running sequence is about to generate, so that few get preempted."""
+    pacing: PacingOptions = field(default_factory=PacingOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,11 @@ class Scheduler:
     running: list[SequenceState] = field(default_factory=list)
     """In order of arrival."""
     _arrivals: int = 0
+    pacer: PrefillPacer = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing has been timed yet."""
+        self.pacer = PrefillPacer(self.options.pacing)
 
     def add(self, spec: GenerationRequest) -> RunningRequest:
         """Queue a request.
@@ -106,7 +111,7 @@ class Scheduler:
         self._start_waiting()
         decoding = [s for s in self.running if not s.in_prompt]
         slices = [_slice(s, 1) for s in decoding if self._hold_pages(s, s.computed + 1)]
-        slices += self._plan_prefill(beside_decode=bool(slices))
+        slices += self._plan_prefill(self.pacer.prompt_tokens(len(slices)))
         # A prompt older than a sequence planned before it may have taken that one's pages.
         return [s for s in slices if s.sequence.state is State.RUNNING]
 
@@ -189,10 +194,18 @@ class Scheduler:
         insort(self.running if state is State.RUNNING else self.waiting, sequence, key=_order)
 
     def _fits(self, sequence: SequenceState) -> bool:
-        """Whether all it has can be computed and everybody running can go on for a while."""
-        wanted = self._pages_for(len(sequence.tokens) + 1)
-        pledged = sum(self._pages_for(len(s.tokens) + 1) - len(s.pages) for s in self.running)
-        return wanted + max(0, pledged) + len(self.running) <= self.pool.available or not self.running
+        """Whether all it has can be computed, and it and everybody running can go on for a while."""
+        if not self.running:
+            return True
+        names = sequence.request.page_names[: self._shareable_pages(sequence)]
+        wanted = self._expected_pages(sequence) - self.pool.held_run(names)
+        pledged = sum(max(0, self._expected_pages(s) - len(s.pages)) for s in self.running)
+        return wanted + pledged <= self.pool.available
+
+    def _expected_pages(self, sequence: SequenceState) -> int:
+        """Pages it will hold soon: what it has said, and as much again as the headroom allows for."""
+        most = sequence.prompt_len + sequence.request.spec.max_tokens
+        return self._pages_for(min(len(sequence.tokens) + self.options.headroom_tokens, most))
 
     def _prefix_is_coming(self, sequence: SequenceState) -> bool:
         """Whether a running prefill is about to publish the first page this one would compute."""
@@ -220,9 +233,8 @@ class Scheduler:
         """Full prompt pages that leave at least two tokens to compute, so that prefill computes them."""
         return max(0, sequence.prompt_len - 2) // self.page_tokens
 
-    def _plan_prefill(self, *, beside_decode: bool) -> Iterator[PlannedSlice]:
-        """Share the step's prompt tokens: the shortest rest gets up to half, arrival order the others."""
-        budget = self.options.mixed_prefill_tokens if beside_decode else self.options.prefill_tokens
+    def _plan_prefill(self, budget: int) -> Iterator[PlannedSlice]:
+        """Share `budget` prompt tokens: the shortest rest gets up to half, arrival order the others."""
         prefilling = [s for s in self.running if s.in_prompt]
         shortest = min(prefilling, key=lambda s: (s.prompt_len - s.computed, s.order), default=None)
         shares = [(s, budget) for s in prefilling]

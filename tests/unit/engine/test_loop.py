@@ -5,14 +5,16 @@ from dataclasses import replace
 import pytest
 
 from antiphon.core.generation import SamplingParams
+from antiphon.engine.pacing import PacingOptions
 from antiphon.engine.scheduler import QueueFull, SchedulerOptions
 from tests.chained_backend import ChainedBackend
 from tests.engine_rig import EOS, Rig, request
 
 
-def rig(page_count: int = 64, **options: int) -> Rig:
-    """A rig over pages of four tokens."""
-    return Rig(ChainedBackend(page_count), SchedulerOptions(**options))
+def rig(page_count: int = 64, alone: int = 512, first: int = 48, **options: int) -> Rig:
+    """A rig over pages of four tokens, with steps of `alone` or, beside decodes, `first` prompt tokens."""
+    pacing = PacingOptions(alone=alone, first=first)
+    return Rig(ChainedBackend(page_count), SchedulerOptions(pacing=pacing, **options))
 
 
 def finish(driver: Rig, *keys: str) -> list[list[int]]:
@@ -65,7 +67,7 @@ def test_stop_token_ids_end_like_eos() -> None:
 
 def test_choices_differ_and_cost_one_prefill() -> None:
     """Forked choices draw their own tokens; the prompt is computed once."""
-    driver = rig(prefill_tokens=64)
+    driver = rig(alone=64)
     driver.submit(replace(request("a", list(range(1, 20)), max_tokens=6, choices=4), ignore_eos=True))
     driver.step()
 
@@ -111,7 +113,7 @@ def test_prefixes_of_other_salts_are_not_found() -> None:
 
 def test_equal_prompts_arriving_together_are_prefilled_once() -> None:
     """The second waits for the first's pages instead of computing them again."""
-    driver = rig(prefill_tokens=8)
+    driver = rig(alone=8)
     for key in ("a", "b", "c"):
         driver.submit(request(key, list(range(1, 31)), max_tokens=1))
     driver.run()
@@ -121,7 +123,7 @@ def test_equal_prompts_arriving_together_are_prefilled_once() -> None:
 
 def test_long_prompt_is_spread_over_steps_beside_decoding() -> None:
     """While others decode, no step computes more prompt tokens than the option says, plus one."""
-    driver = rig(prefill_tokens=64, mixed_prefill_tokens=4)
+    driver = rig(alone=64, first=4)
     driver.submit(replace(request("a", [1, 2, 3], max_tokens=30), ignore_eos=True))
     driver.step()
     driver.submit(request("b", list(range(1, 32)), max_tokens=1))
@@ -133,7 +135,7 @@ def test_long_prompt_is_spread_over_steps_beside_decoding() -> None:
 
 def test_short_prompt_overtakes_a_long_one() -> None:
     """A prompt of a few tokens does not wait for one of many that came before."""
-    driver = rig(prefill_tokens=8)
+    driver = rig(alone=8)
     driver.submit(request("long", list(range(1, 32)), max_tokens=1))
     driver.step()
     driver.submit(request("short", [7, 7], max_tokens=1))
@@ -145,7 +147,7 @@ def test_short_prompt_overtakes_a_long_one() -> None:
 
 def test_preempted_sequences_answer_as_if_alone() -> None:
     """With far too few pages everybody still ends, with the same tokens."""
-    crowded = rig(page_count=14)
+    crowded = rig(page_count=14, headroom_tokens=1)
     lone = {}
     for key in "abcdef":
         one = replace(request(key, [ord(key) % 32, 3, 4], max_tokens=40, seed=ord(key)), ignore_eos=True)
@@ -173,7 +175,7 @@ def test_cancelled_request_frees_everything_at_once() -> None:
 @pytest.mark.parametrize("steps", [0, 1, 3])
 def test_stopping_the_first_choice_leaves_the_others_running(steps: int) -> None:
     """Before its prefill, right after and later: the others answer as they would have."""
-    whole, stopped = rig(prefill_tokens=6), rig(prefill_tokens=6)
+    whole, stopped = rig(alone=6), rig(alone=6)
     for driver in (whole, stopped):
         driver.submit(request("a", list(range(1, 10)), max_tokens=9, choices=3))
         for _ in range(steps):

@@ -1,0 +1,56 @@
+"""Pacing: the fitted cost of steps and the chunk sizes that follow from it."""
+
+import numpy as np
+import pytest
+
+from antiphon.engine.pacing import PacingOptions, PrefillPacer
+
+OPTIONS = PacingOptions(alone=512, first=48, least=16, stretch=1.5)
+
+
+def cost(decodes: int, prompt_tokens: int) -> float:
+    """A machine: 8 ms a step, 1 ms a decode, 0.5 ms a prompt token."""
+    return 0.008 + 0.001 * decodes + 0.0005 * prompt_tokens
+
+
+def trained(noise: float = 0.0) -> PrefillPacer:
+    """A pacer that has seen a hundred mixed steps of that machine."""
+    random = np.random.default_rng(0)
+    pacer = PrefillPacer(OPTIONS)
+    for _ in range(100):
+        decodes, prompt_tokens = int(random.integers(0, 33)), int(random.integers(0, 100))
+        pacer.observe(decodes, prompt_tokens, cost(decodes, prompt_tokens) + random.normal(0, noise))
+    return pacer
+
+
+@pytest.mark.parametrize("decodes", [1, 8, 32])
+def test_prompt_tokens_stretch_a_step_by_the_given_multiple(decodes: int) -> None:
+    """Once fitted, the chunk costs 1.5 times what the decoding sequences cost."""
+    chunk = trained().prompt_tokens(decodes)
+
+    assert chunk * 0.0005 == pytest.approx(1.5 * cost(decodes, 0), rel=0.05)
+
+
+def test_noise_moves_chunks_little() -> None:
+    """With a millisecond of noise a step, chunks stay within a third."""
+    assert trained(0.001).prompt_tokens(8) == pytest.approx(trained().prompt_tokens(8), rel=0.34)
+
+
+def test_nothing_decoding_takes_the_full_chunk() -> None:
+    """There is no stream to hold up."""
+    assert trained().prompt_tokens(0) == OPTIONS.alone
+
+
+def test_untimed_steps_use_the_first_guess() -> None:
+    """Before anything was measured the size is fixed."""
+    assert PrefillPacer(OPTIONS).prompt_tokens(4) == OPTIONS.first
+
+
+def test_hours_of_equal_steps_keep_the_fit_usable() -> None:
+    """A long run of decode-only steps must not make the next chunks wild."""
+    pacer = trained()
+    for _ in range(50_000):
+        pacer.observe(8, 0, cost(8, 0))
+
+    assert OPTIONS.least <= pacer.prompt_tokens(8) <= OPTIONS.alone
+    assert pacer.prompt_tokens(8) * 0.0005 == pytest.approx(1.5 * cost(8, 0), rel=0.1)
