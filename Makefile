@@ -1,0 +1,81 @@
+# Everything there is to do here; `make` alone lists it. Nothing is written outside this folder
+# except prepared models, in Antiphon's own cache folder.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+SOURCES := src tests docs $(wildcard bench)
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-cache-dir
+COMPILE := $(BIN)/uv pip compile --quiet --no-cache --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+
+# Bytecode stays in the environment's folder, that of the base Python's own modules included.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
+
+.PHONY: help serve test check fmt docs lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: .venv/runtime ## Serve a model; all optional: PORT=8000 MODEL=smollm2-135m ARGS='flags of antiphon serve'
+	@exec $(BIN)/antiphon serve $(if $(PORT),--port '$(PORT)') $(ARGS) $(if $(MODEL),-- '$(MODEL)')
+
+test: .venv/dev tests/js/node_modules ## Run every test: units, the real model, the Python and npm clients
+	@$(BIN)/python -m pytest
+
+check: .venv/dev ## Check format, lint, types and import contracts, and run the fast tests
+	@$(BIN)/ruff format --check --quiet $(SOURCES)
+	@$(BIN)/ruff check --quiet $(SOURCES)
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo --quiet
+	@$(BIN)/python -m pytest --quiet -m 'not model and not live'
+
+fmt: .venv/dev ## Format the code and mend what the linter can mend
+	@$(BIN)/ruff check --fix-only --quiet $(SOURCES)
+	@$(BIN)/ruff format --quiet $(SOURCES)
+
+docs: .venv/dev ## Write docs/reference anew from the code
+	@$(BIN)/python docs/generate.py
+
+lock: .venv/dev ## Lock the newest allowed versions of everything, with hashes
+	@$(COMPILE) --output-file requirements/runtime.txt pyproject.toml requirements/build.in
+	@$(COMPILE) --output-file requirements/dev.txt --extra dev --constraint requirements/runtime.txt pyproject.toml
+	@cd tests/js && npm update --package-lock-only --cache ../../.venv/npm
+
+clean: ## Remove everything made here; prepared models stay
+	@rm -rf .venv tests/js/node_modules dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# pip is the last thing that venv installs, so an interrupted creation is begun anew.
+.venv/bin/pip:
+	@for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && exec $$python -m venv --clear .venv; \
+	done; echo "Antiphon needs Python 3.11 or newer. Say where it is: make serve PYTHON=/path/to/python3" >&2; exit 1
+
+.venv/runtime: requirements/runtime.txt pyproject.toml | .venv/bin/pip
+	@echo "Installing pinned, hash-checked wheels into .venv (about 400 MB, once) ..."
+	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements/runtime.txt
+	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev: .venv/runtime requirements/dev.txt
+	@echo "Installing the development tools into .venv ..."
+	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements/dev.txt
+	@touch $@
+
+tests/js/node_modules: tests/js/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/js && npm ci --no-progress --loglevel error --cache ../../.venv/npm && touch node_modules; \
+	else echo "npm is not installed: the tests of the npm client will be skipped"; fi
+
+.PHONY: bench lock-bench
+
+bench: .venv/bench ## Measure side by side with llama-server, about 25 minutes; ARGS=--quick for a short run
+	@$(BIN)/python -m bench run $(ARGS)
+
+lock-bench: .venv/dev
+	@$(COMPILE) --output-file requirements/bench.txt --extra bench --constraint requirements/dev.txt pyproject.toml
+
+.venv/bench: .venv/runtime requirements/bench.txt
+	@echo "Installing the benchmark's peers into .venv ..."
+	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements/bench.txt
+	@touch $@

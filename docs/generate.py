@@ -1,0 +1,150 @@
+"""Write docs/reference from the code's own tables; `make docs` runs this, and a test finds stale pages.
+
+settings.md     from config.Settings
+errors.md       from api.errors.ROWS
+parameters.md   from api.wire.fields.FIELDS
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from antiphon.api import errors as http
+from antiphon.api.wire.fields import FIELDS
+from antiphon.config import Setting, describe_settings
+from antiphon.core import errors as core
+
+FOLDER = Path(__file__).parent / "reference"
+
+_NOTICE = "<!-- Written by docs/generate.py; do not edit. `make docs` writes it anew. -->"
+
+SAMPLES: tuple[core.AntiphonError, ...] = (
+    core.MissingParameter("messages"),
+    core.InvalidType("temperature", "a number", "a string"),
+    core.InvalidValue("messages[0].role", "Invalid value: 'robot'. Supported values are: 'system', …"),
+    core.NumberOutOfRange("temperature", got=3, integer=False, maximum=2),
+    core.StringTooLong("stop[0]", 256, 300),
+    core.ArrayTooLong("stop", 16, 20),
+    core.EmptyArray("messages"),
+    core.UnsupportedParameter("tools", "This server does not call tools yet."),
+    core.UnknownParameter("temprature"),
+    core.ModelNotFound("gpt-5"),
+    core.ContextLengthExceeded(8192, 9000),
+    core.SchemaRefused("person", "'oneOf' is not permitted.", ("properties", "age")),
+    core.JsonWordMissing(),
+    core.Overloaded(),
+    core.EngineUnavailable(),
+    core.EngineFailed(),
+    core.InternalError(),
+    http.ShuttingDown(),
+    http.BadFraming(),
+    http.MalformedJson("This is not valid JSON."),
+    http.KeyRequired(),
+    http.KeyRefused("sk-o***ree"),
+    http.OriginRefused(),
+    http.UrlNotFound("POST", "/v1/chat"),
+    http.MethodNotAllowed("GET", "/v1/chat/completions", ("POST",)),
+    http.BodyTimeout(),
+    http.BodyTooLarge(4194304),
+    http.TargetTooLong(),
+    http.UnsupportedMediaType("The request body must be JSON."),
+    http.HostRefused(),
+    http.HeadersTooLarge(),
+)
+"""One error of each kind, so that the page shows the very words a client gets."""
+
+
+def pages() -> Mapping[str, str]:
+    """Every page's text, by file name."""
+    return {"settings.md": _settings(), "errors.md": _errors(), "parameters.md": _parameters()}
+
+
+def main() -> None:
+    """Write the pages."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+def _settings() -> str:
+    rows = [
+        (_code(setting.name), _flag(setting), _default(setting), setting.allowed, setting.help)
+        for setting in describe_settings()
+    ]
+    return _page(
+        "Settings",
+        """A value comes from the flag of `antiphon serve`,
+else from the environment (the name in capitals after `ANTIPHON_`: `ANTIPHON_PORT`; lists with commas),
+else from the TOML file that `--config` or `ANTIPHON_CONFIG` names (the name as the key: `port = 8000`),
+else it is the default.
+Keys have no flag, since command lines are visible to everyone on a machine.""",
+        ("Setting", "Flag", "Default", "Value", "Meaning"),
+        rows,
+    )
+
+
+def _flag(setting: Setting) -> str:
+    if setting.name == "model":
+        return "`MODEL`, the argument"
+    if setting.flag is None:
+        return "none"
+    return _code(f"--no-{setting.flag[2:]}" if setting.default is True else setting.flag)
+
+
+def _default(setting: Setting) -> str:
+    if isinstance(setting.default, bool):
+        return _code(str(setting.default).lower())
+    return "—" if setting.default in ((), "") else _code(str(setting.default))
+
+
+def _errors() -> str:
+    rows = []
+    for sample in SAMPLES:
+        told = http.answer(sample)
+        code = _code(told.code) if told.code else "null"
+        rows.append((str(told.status), _code(told.type), code, _cell(told.message)))
+    return _page(
+        "Errors",
+        """Every error is a JSON object `error` with `message`, `type`, `param` and `code`, like OpenAI's.
+`param` is the path of the field at fault (`messages[2].content`) or null.
+Where a retry may help, the answer carries `x-should-retry: true` and, if it is known how long to wait,
+`retry-after` and `retry-after-ms`.
+Inside a stream the same object comes as one last event.
+The messages below are examples, one of each kind.""",
+        ("Status", "Type", "Code", "Message"),
+        rows,
+    )
+
+
+def _parameters() -> str:
+    rows = [(_code(field.name), field.verdict, _cell(field.reason)) for field in FIELDS]
+    return _page(
+        "Parameters of `POST /v1/chat/completions`",
+        """*Supported*: it does what OpenAI's reference says.
+*Without effect*: it is read and checked, then left alone, for the reason given.
+*Refused*: asking for something with it is a 400 that names it.
+A field that is not in this table is named in the answer's `x-antiphon-ignored` header,
+or refused under `--strict-fields`.""",
+        ("Field", "Verdict", "Notes"),
+        rows,
+    )
+
+
+def _page(title: str, text: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"# {title}", "", _NOTICE, "", text, "", _row(head), _row(["---"] * len(head)), *map(_row, rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    main()

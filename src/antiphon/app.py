@@ -1,0 +1,211 @@
+"""The composition root: settings in, a running server out. The one place where all parts meet.
+
+Order of the start: the address can be had, the model is prepared, the engine has loaded it, the
+port opens, the banner appears. What goes wrong before the port opens is a `StartError`. Order of
+the end: no new work, running answers finish within the drain time, the engine process ends.
+
+Invariant: a stop signal at any moment ends the process without a traceback and leaves no child.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from antiphon.api.app import ApiApp, ApiOptions, Services, create_app
+from antiphon.api.options import LOOPBACK_HOSTS
+from antiphon.api.server import new_event_loop, serve
+from antiphon.config import Settings, cache_folder, is_loopback
+from antiphon.core.errors import EngineUnavailable
+from antiphon.engine.backends.fake import fake_parts
+from antiphon.engine.client import EngineClient
+from antiphon.engine.process import EngineOptions
+from antiphon.models.chat_template import load_chat_template
+from antiphon.models.errors import ModelError
+from antiphon.models.prepare import prepare
+from antiphon.models.progress import Progress
+from antiphon.models.tokenizer import load_tokenizer
+from antiphon.service.admission import Admission, AdmissionOptions
+from antiphon.service.completions import Completions, ModelParts
+from antiphon.service.health import Health
+from antiphon.service.models import ModelRegistry
+from antiphon.telemetry.logs import configure_logging
+
+OpenProgress = Callable[[], AbstractContextManager[Progress]]
+
+_SAME_SIGNAL_S = 1.0
+"""A signal to a process group may come twice, from the sender and passed on by make or a shell."""
+
+
+class StartError(Exception):
+    """The server cannot start; the text is one line for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A server that accepts connections, in the words of its banner."""
+
+    base_url: str
+    model: str
+    aliases: tuple[str, ...]
+    host: str
+    loopback: bool
+    """Only this machine can connect."""
+    keys: int
+    """How many keys open it; with none, no key is asked for."""
+
+
+def run(settings: Settings, open_progress: OpenProgress, on_ready: Callable[[Serving], None]) -> None:
+    """Serve until a stop signal; blocks the main thread.
+
+    Raises:
+        StartError: the server cannot start; nothing is left running.
+        KeyboardInterrupt: a stop signal came before the model was prepared.
+    """
+    configure_logging(settings.log_level, settings.log_format)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _check_address(settings.host, settings.port)
+    try:
+        parts = _load_parts(settings, open_progress)
+    except ModelError as error:
+        raise StartError(str(error)) from error
+    with asyncio.Runner(loop_factory=new_event_loop) as runner, contextlib.suppress(asyncio.CancelledError):
+        runner.run(_serve(settings, parts, on_ready))
+
+
+def _check_address(host: str, port: int) -> None:
+    """Bind without listening: a taken port is told before a model is fetched, and nobody can connect yet."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise _cannot_listen(host, port, error) from error
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> StartError:
+    return StartError(
+        f"cannot listen on {host} port {port}: {error.strerror} (choose with --host and --port)"
+    )
+
+
+def _load_parts(settings: Settings, open_progress: OpenProgress) -> ModelParts:
+    """Everything it takes to talk to the model, the engine not yet started.
+
+    Raises:
+        ModelError: the model cannot be served.
+    """
+    if settings.engine == "fake":
+        return ModelParts(*fake_parts())
+    with open_progress() as progress:
+        model = prepare(settings.model, cache_folder(), progress)
+    engine = EngineClient(
+        EngineOptions(
+            folder=model.folder,
+            model_id=model.id,
+            digest=model.digest,
+            context_length=model.context_length,
+            eos_token_ids=model.eos_token_ids,
+            kv_cache_bytes=settings.kv_cache_mib << 20,
+            threads=settings.threads,
+        )
+    )
+    return ModelParts(engine, load_tokenizer(model.folder), load_chat_template(model.folder))
+
+
+async def _serve(settings: Settings, parts: ModelParts, on_ready: Callable[[Serving], None]) -> None:
+    """Start the engine, listen, and end both in order.
+
+    Raises:
+        StartError: the engine cannot load the model, or the port is taken after all.
+        asyncio.CancelledError: a stop signal came before the port opened, or a second one.
+    """
+    stop = StopSignals()
+    try:
+        await parts.engine.start()
+        app, registry = build_app(settings, parts)
+
+        def announce(port: int) -> None:
+            stop.gentle = True
+            on_ready(_describe(settings, registry, port))
+
+        await serve(
+            app,
+            settings.host,
+            settings.port,
+            announce,
+            shutdown=stop.requested,
+            grace_s=settings.drain_s,
+        )
+    except EngineUnavailable:
+        raise StartError(f"{settings.model}: the engine cannot load this model (the log says why)") from None
+    except OSError as error:
+        raise _cannot_listen(settings.host, settings.port, error) from error
+    finally:
+        await parts.engine.aclose()
+
+
+def build_app(settings: Settings, parts: ModelParts) -> tuple[ApiApp, ModelRegistry]:
+    """The ASGI application over a started engine, and the names it answers to."""
+    info = parts.engine.info
+    registry = ModelRegistry(info, int(time.time()), dict.fromkeys(settings.aliases, info.id))
+    admission = Admission(AdmissionOptions(settings.max_choices, settings.max_prompt_tokens))
+    services = Services(Completions(parts, registry, admission), registry, Health(parts.engine))
+    return create_app(services, _api_options(settings)), registry
+
+
+def _api_options(settings: Settings) -> ApiOptions:
+    return ApiOptions(
+        api_keys=frozenset(settings.api_key),
+        allowed_hosts=LOOPBACK_HOSTS | {name.lower() for name in settings.allow_host},
+        strict_fields=settings.strict_fields,
+    )
+
+
+def _describe(settings: Settings, registry: ModelRegistry, port: int) -> Serving:
+    model, *aliases = registry.list()
+    # A wildcard address is for listening; one connects to a real one.
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    return Serving(
+        base_url=f"http://{f'[{address}]' if ':' in address else address}:{port}/v1",
+        model=model.id,
+        aliases=tuple(alias.id for alias in aliases),
+        host=settings.host,
+        loopback=is_loopback(settings.host),
+        keys=len(settings.api_key),
+    )
+
+
+class StopSignals:
+    """SIGINT and SIGTERM: the first asks for a gentle stop, a later second one for an abrupt stop.
+
+    Until `gentle` is set there is nothing to drain and the first is abrupt too. Abrupt means that
+    the task which made this object is cancelled.
+    """
+
+    def __init__(self) -> None:
+        """Take over both signals on the running loop."""
+        self.requested = asyncio.Event()
+        self.gentle = False
+        self._first_at: float | None = None
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, self.receive)
+
+    def receive(self) -> None:
+        """A signal has come."""
+        now = self._loop.time()
+        if self._first_at is None:
+            self._first_at = now
+            self.requested.set()
+            abrupt = not self.gentle
+        else:
+            abrupt = now - self._first_at > _SAME_SIGNAL_S
+        if abrupt and self._task is not None:
+            self._task.cancel()

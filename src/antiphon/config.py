@@ -1,0 +1,233 @@
+"""Every setting of the server, declared once: name, type, bounds, default and help text.
+
+A value comes from a flag (`--port`), else the environment (`ANTIPHON_PORT`), else a TOML file
+(`port = 8000`), else the default below; flags, documentation and error texts are derived from
+`Settings`. Nothing else in Antiphon reads the environment. Limits belong to the part that keeps
+them; only their defaults are gathered here.
+
+Invariant: a `Settings` that exists is valid, and is safe to listen with.
+"""
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+import platformdirs
+from msgspec import Meta
+
+from antiphon.service.admission import AdmissionOptions
+
+DEFAULT_ALIASES = ("gpt-4o-mini", "gpt-4o-mini-2024-07-18")
+ENVIRONMENT_PREFIX = "ANTIPHON_"
+SECRETS = frozenset({"api_key"})
+"""Settings without a flag: the command line of a process is visible to everyone on the machine."""
+
+_ADMISSION = AdmissionOptions()
+
+
+class ConfigError(Exception):
+    """A setting is wrong; the text is one line that names where it was given."""
+
+
+def _about(text: str, ge: int | None = None, le: int | None = None) -> Meta:
+    """A setting's help text and, for numbers, its bounds."""
+    return Meta(description=text, ge=ge, le=le)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How to serve. See `load` for where the values come from."""
+
+    model: Annotated[str, _about("A model's name, a .gguf file, or a folder with an OpenVINO model")] = (
+        "smollm2-135m"
+    )
+    host: Annotated[str, _about("Address to listen on; beyond loopback a key is required")] = "127.0.0.1"
+    port: Annotated[int, _about("TCP port to listen on; 0 takes any free one", ge=0, le=65535)] = 8000
+    alias: Annotated[tuple[str, ...], _about("Another name the model answers to; repeatable")] = ()
+    default_aliases: Annotated[bool, _about(f"Also answer to {' and '.join(DEFAULT_ALIASES)}")] = True
+    api_key: Annotated[
+        tuple[str, ...], _about("Keys that clients may use; without any, none is asked for")
+    ] = ()
+    api_key_file: Annotated[str, _about("File with one such key per line")] = ""
+    insecure_no_auth: Annotated[bool, _about("Listen beyond loopback without a key, open to everyone")] = (
+        False
+    )
+    allow_host: Annotated[
+        tuple[str, ...], _about("Another name clients reach this server by; repeatable")
+    ] = ()
+    strict_fields: Annotated[bool, _about("Refuse unknown request fields instead of naming them")] = False
+    threads: Annotated[int, _about("CPU threads of the engine; 0: all cores", ge=0)] = 0
+    kv_cache_mib: Annotated[int, _about("Memory for the KV cache, in MiB", ge=16)] = 1024
+    max_choices: Annotated[int, _about("Choices running or queued at once; beyond it, 503", ge=1)] = (
+        _ADMISSION.max_choices
+    )
+    max_prompt_tokens: Annotated[int, _about("Prompt tokens in hand at once; beyond it, 503", ge=1)] = (
+        _ADMISSION.max_prompt_tokens
+    )
+    drain_s: Annotated[float, _about("Seconds running answers get to finish after a stop signal", ge=0)] = (
+        30.0
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], _about("The least severe messages to log")
+    ] = "info"
+    log_format: Annotated[
+        Literal["text", "json"], _about("Log lines for people, or one JSON object each")
+    ] = "text"
+    engine: Annotated[
+        Literal["openvino", "fake"], _about("OpenVINO, or a scripted stand-in without a model")
+    ] = "openvino"
+
+    def __repr__(self) -> str:
+        shown = (name for name in self.__struct_fields__ if name not in SECRETS)
+        return f"Settings({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Every further name of the model."""
+        return (*(DEFAULT_ALIASES if self.default_aliases else ()), *self.alias)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One field of `Settings`, as flags and documentation need it."""
+
+    name: str
+    type: Any
+    help: str
+    default: Any
+    allowed: str
+    """The type and its bounds in words: "an integer from 0 to 65535"."""
+    choices: tuple[str, ...]
+    """The only texts allowed, if there are few."""
+
+    @property
+    def flag(self) -> str | None:
+        """Its flag, unless it is a secret."""
+        return None if self.name in SECRETS else "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return ENVIRONMENT_PREFIX + self.name.upper()
+
+
+def describe_settings() -> tuple[Setting, ...]:
+    """Every setting in the order of declaration."""
+    return tuple(_describe(field) for field in msgspec.structs.fields(Settings))
+
+
+def _describe(field: msgspec.structs.FieldInfo) -> Setting:
+    kind, about = get_args(field.type)
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    allowed = _allowed(kind, choices, about)
+    return Setting(field.name, field.type, about.description, field.default, allowed, choices)
+
+
+def _allowed(kind: type, choices: tuple[str, ...], bounds: Meta) -> str:
+    """A type in words; the cases are the types that `Settings` uses."""
+    if choices:
+        return "one of " + ", ".join(choices)
+    if kind is bool:
+        return "true or false"
+    if kind in (int, float):
+        noun = "an integer" if kind is int else "a number"
+        return (
+            f"{noun} of at least {bounds.ge}"
+            if bounds.le is None
+            else f"{noun} from {bounds.ge} to {bounds.le}"
+        )
+    return "a text" if kind is str else "a list of texts"
+
+
+def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Gather the settings. `flags` holds only what was given on the command line, `config` included.
+
+    Raises:
+        ConfigError: a value or name is wrong, or the whole would be unsafe to listen with.
+    """
+    file = str(flags.get("config") or environ.get(ENVIRONMENT_PREFIX + "CONFIG") or "")
+    given = _read_file(file) if file else {}
+    for setting in describe_settings():
+        if setting.name in flags:
+            given[setting.name] = _convert(flags[setting.name], setting, setting.flag or setting.name)
+        elif text := environ.get(setting.variable):
+            given[setting.name] = _convert(_split(text, setting), setting, setting.variable)
+    settings = Settings(**given)
+    keys = (*settings.api_key, *_read_keys(settings.api_key_file))
+    settings = msgspec.structs.replace(settings, api_key=keys)
+    _check_keys(settings)
+    _check_exposure(settings)
+    return settings
+
+
+def cache_folder() -> Path:
+    """Where prepared models live, by the platform's convention (`XDG_CACHE_HOME`)."""
+    return platformdirs.user_cache_path("antiphon")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a socket bound to `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _read_file(path: str) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a settings file: {error}") from error
+    settings = {setting.name: setting for setting in describe_settings()}
+    for key in table:
+        if key not in settings:
+            raise ConfigError(f"{path}: there is no setting named {key!r}; known: {', '.join(settings)}")
+    return {key: _convert(value, settings[key], f"{path}: {key}", typed=True) for key, value in table.items()}
+
+
+def _convert(value: object, setting: Setting, source: str, *, typed: bool = False) -> Any:
+    """The value as the setting's type. Unless the source is `typed`, text may spell a number or truth."""
+    try:
+        return msgspec.convert(value, setting.type, strict=typed)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}: expected {setting.allowed}") from error
+
+
+def _split(text: str, setting: Setting) -> object:
+    """A variable's text, in which commas separate the items of a list."""
+    if isinstance(setting.default, tuple):
+        return [item.strip() for item in text.split(",") if item.strip()]
+    return text
+
+
+def _read_keys(path: str) -> Sequence[str]:
+    if not path:
+        return ()
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"api_key_file: {path} cannot be read: {error}") from error
+    keys = [line.strip() for line in lines if line.strip()]
+    if not keys:
+        raise ConfigError(f"api_key_file: {path} holds no key")
+    return keys
+
+
+def _check_keys(settings: Settings) -> None:
+    """A key must survive an HTTP header; a bad one would lock everybody out without a word."""
+    for key in settings.api_key:
+        if not (key.isascii() and key.isprintable() and " " not in key and key):
+            raise ConfigError("api_key: a key is printable ASCII without spaces")
+
+
+def _check_exposure(settings: Settings) -> None:
+    if is_loopback(settings.host) or settings.api_key or settings.insecure_no_auth:
+        return
+    raise ConfigError(
+        f"host: {settings.host} can be reached from other machines, so clients need a key: set "
+        f"{ENVIRONMENT_PREFIX}API_KEY or --api-key-file, or say --insecure-no-auth"
+    )

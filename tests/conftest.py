@@ -1,0 +1,37 @@
+"""What every test shares: how hypothesis searches, and the servers that run for a whole session."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+from openai import OpenAI
+
+from tests.live.server_process import ServerProcess, running
+from tests.real_model import prepared_model
+
+__all__ = ["client", "fake_server", "prepared_model", "server"]
+
+# No deadline: a slow moment of the machine is not a failure.
+settings.register_profile("antiphon", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("antiphon")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server with the real default model."""
+    with running(tmp_path_factory.mktemp("server")) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def fake_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server with the fake engine."""
+    with running(tmp_path_factory.mktemp("fake_server"), "--engine", "fake") as process:
+        yield process
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[OpenAI]:
+    """The official client, pointed at the real model. It does not retry: a failure must be seen."""
+    with OpenAI(base_url=server.base_url, api_key="any", max_retries=0, timeout=60) as client:
+        yield client

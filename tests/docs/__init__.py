@@ -1,0 +1,1 @@
+"""What the documents claim, held against the code."""

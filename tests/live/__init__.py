@@ -1,0 +1,1 @@
+"""Tests against a server process, over a real socket."""

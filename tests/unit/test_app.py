@@ -1,0 +1,88 @@
+"""The composition root: what settings become, and how stop signals are counted."""
+
+import asyncio
+import signal
+import socket
+
+import pytest
+
+from antiphon import app
+from antiphon.app import Serving, StartError, StopSignals, build_app, run
+from antiphon.cli.progress import open_progress
+from antiphon.config import Settings
+from antiphon.engine.backends.fake import fake_parts
+from antiphon.service.completions import ModelParts
+
+
+async def receive(stop_times: int, *, gentle: bool) -> asyncio.Task[bool]:
+    """A finished task that got so many signals; unless cancelled, it returns whether a stop was requested."""
+
+    async def serving() -> bool:
+        stop = StopSignals()
+        stop.gentle = gentle
+        for _ in range(stop_times):
+            stop.receive()
+        await asyncio.sleep(0)
+        return stop.requested.is_set()
+
+    task = asyncio.create_task(serving())
+    await asyncio.wait([task])
+    return task
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_first_signal_is_gentle_once_serving(times: int) -> None:
+    """A signal that arrives twice at once is one signal."""
+    assert (await receive(times, gentle=True)).result() is True
+
+
+async def test_any_signal_before_serving_is_abrupt() -> None:
+    """There is nothing to drain yet."""
+    assert (await receive(1, gentle=False)).cancelled()
+
+
+async def test_later_second_signal_is_abrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it cannot be the same signal any more."""
+    monkeypatch.setattr(app, "_SAME_SIGNAL_S", -1.0)
+
+    assert (await receive(2, gentle=True)).cancelled()
+
+
+async def test_names_are_the_model_and_its_aliases() -> None:
+    """As the settings say."""
+    parts = ModelParts(*fake_parts())
+    await parts.engine.start()
+    _, registry = build_app(Settings(alias=("mine",), default_aliases=False), parts)
+
+    assert [model.id for model in registry.list()] == ["fake", "mine"]
+
+
+def test_server_ends_on_a_signal_and_reports_where_it_was() -> None:
+    """`run` returns when the signal has been served; the port was a free one."""
+    seen: list[Serving] = []
+
+    def stop_at_once(serving: Serving) -> None:
+        seen.append(serving)
+        signal.raise_signal(signal.SIGTERM)
+
+    run(Settings(engine="fake", port=0), open_progress, stop_at_once)
+
+    assert [serving.model for serving in seen] == ["fake"]
+    assert seen[0].base_url.startswith("http://127.0.0.1:")
+    assert seen[0].loopback
+
+
+def test_taken_port_is_a_start_error() -> None:
+    """Told before anything is loaded."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(StartError, match=f"port {port}: Address already in use"):
+            run(Settings(engine="fake", port=port), open_progress, lambda serving: None)
+
+
+def test_unknown_address_is_a_start_error() -> None:
+    """Also in one line."""
+    settings = Settings(engine="fake", host="203.0.113.7", insecure_no_auth=True)
+
+    with pytest.raises(StartError, match=r"cannot listen on 203\.0\.113\.7"):
+        run(settings, open_progress, lambda serving: None)

@@ -1,0 +1,146 @@
+"""Settings: where they come from, which source wins, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from antiphon.config import DEFAULT_ALIASES, ConfigError, Settings, describe_settings, is_loopback, load
+
+
+def write(tmp_path: Path, text: str) -> str:
+    """A settings file."""
+    path = tmp_path / "antiphon.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_defaults_serve_this_machine_only() -> None:
+    """Without any source the defaults hold."""
+    assert load({}, {}) == Settings()
+    assert is_loopback(Settings().host)
+
+
+def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path) -> None:
+    """The order of the sources, one setting for each step."""
+    file = write(tmp_path, "port = 1\nthreads = 1\nkv_cache_mib = 100")
+    settings = load({"config": file, "port": "3"}, {"ANTIPHON_PORT": "2", "ANTIPHON_THREADS": "2"})
+
+    assert (settings.port, settings.threads, settings.kv_cache_mib) == (3, 2, 100)
+    assert settings.max_choices == Settings().max_choices
+
+
+def test_file_may_be_named_in_the_environment(tmp_path: Path) -> None:
+    """`ANTIPHON_CONFIG`, unless a flag names another."""
+    assert load({}, {"ANTIPHON_CONFIG": write(tmp_path, "port = 1")}).port == 1
+
+
+def test_empty_variables_count_as_absent() -> None:
+    """As in a compose file with an unset variable."""
+    assert load({}, {"ANTIPHON_PORT": "", "ANTIPHON_API_KEY": ""}) == Settings()
+
+
+def test_texts_become_the_type_of_the_setting() -> None:
+    """Numbers, truth values and comma-separated lists."""
+    environment = {
+        "ANTIPHON_DRAIN_S": "1.5",
+        "ANTIPHON_STRICT_FIELDS": "true",
+        "ANTIPHON_ALIAS": "one, two",
+        "ANTIPHON_LOG_FORMAT": "json",
+    }
+    settings = load({}, environment)
+
+    assert (settings.drain_s, settings.strict_fields) == (1.5, True)
+    assert (settings.alias, settings.log_format) == (("one", "two"), "json")
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "message"),
+    [
+        ({"port": "70000"}, {}, "--port: expected an integer from 0 to 65535"),
+        ({}, {"ANTIPHON_THREADS": "-1"}, "ANTIPHON_THREADS: expected an integer of at least 0"),
+        ({"engine": "gpu"}, {}, "--engine: expected one of openvino, fake"),
+        ({"drain_s": "soon"}, {}, "--drain-s: expected a number of at least 0"),
+        ({"drain_s": "nan"}, {}, "--drain-s: expected a number of at least 0"),
+        ({}, {"ANTIPHON_STRICT_FIELDS": "perhaps"}, "ANTIPHON_STRICT_FIELDS: expected true or false"),
+        ({"api_key_file": "absent"}, {}, "api_key_file: absent cannot be read"),
+        ({}, {"ANTIPHON_API_KEY": "two words"}, "api_key: a key is printable ASCII without spaces"),
+    ],
+)
+def test_wrong_values_name_their_source(
+    flags: dict[str, str], environment: dict[str, str], message: str
+) -> None:
+    """One line: where the value came from and what would be right."""
+    with pytest.raises(ConfigError) as caught:
+        load(flags, environment)
+
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("prot = 1", "there is no setting named 'prot'"),
+        ('port = "8000"', "port: expected an integer from 0 to 65535"),
+        ('alias = "one"', "alias: expected a list of texts"),
+        ("port 1", "cannot be read as a settings file"),
+    ],
+)
+def test_wrong_files_name_themselves_and_the_key(tmp_path: Path, text: str, message: str) -> None:
+    """A file has types of its own: a text is no number there."""
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load({"config": path}, {})
+
+    assert str(caught.value).startswith(path)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
+def test_listening_beyond_loopback_needs_a_key_or_a_word(host: str) -> None:
+    """Nobody opens a server to the network by accident."""
+    with pytest.raises(ConfigError, match="can be reached from other machines"):
+        load({"host": host}, {})
+
+    assert load({"host": host, "insecure_no_auth": True}, {}).host == host
+    assert load({"host": host}, {"ANTIPHON_API_KEY": "sk-1"}).host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_needs_no_key(host: str) -> None:
+    """Every way to say "this machine"."""
+    assert load({"host": host}, {}).api_key == ()
+
+
+def test_keys_come_from_environment_and_file_together(tmp_path: Path) -> None:
+    """Blank lines in the file do not count."""
+    (tmp_path / "keys").write_text("sk-2\n\n sk-3 \n")
+    settings = load({"api_key_file": str(tmp_path / "keys")}, {"ANTIPHON_API_KEY": "sk-0,sk-1"})
+
+    assert settings.api_key == ("sk-0", "sk-1", "sk-2", "sk-3")
+
+
+def test_key_file_without_keys_is_refused(tmp_path: Path) -> None:
+    """An empty file would silently mean: no key needed."""
+    (tmp_path / "keys").write_text("\n")
+    with pytest.raises(ConfigError, match="holds no key"):
+        load({"api_key_file": str(tmp_path / "keys")}, {})
+
+
+def test_keys_are_not_shown_with_the_settings() -> None:
+    """Settings that end up in a log line must not carry the keys there."""
+    assert "sk-secret" not in repr(load({}, {"ANTIPHON_API_KEY": "sk-secret"}))
+
+
+def test_aliases_can_be_added_and_the_default_ones_removed() -> None:
+    """`alias` adds; `default_aliases` switches the rest."""
+    assert load({"alias": ["mine"]}, {}).aliases == (*DEFAULT_ALIASES, "mine")
+    assert load({"alias": ["mine"], "default_aliases": False}, {}).aliases == ("mine",)
+
+
+def test_every_setting_has_a_help_text_and_secrets_have_no_flag() -> None:
+    """What documentation and `--help` are made of."""
+    settings = describe_settings()
+
+    assert all(setting.help and setting.allowed for setting in settings)
+    assert [setting.name for setting in settings if setting.flag is None] == ["api_key"]
