@@ -8,10 +8,12 @@ BIN := .venv/bin
 SOURCES := src tests docs $(wildcard bench)
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-cache-dir
 COMPILE := $(BIN)/uv pip compile --quiet --no-cache --upgrade --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+	--generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml requirements/build.in
 
 # Bytecode stays in the environment's folder, that of the base Python's own modules included.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
+# Where rustup shims `rustc`, pip asking for its version would make rustup write to the home folder.
+export RUSTUP_HOME := $(CURDIR)/.venv/rustup
 
 .PHONY: help serve test check fmt docs lock clean
 
@@ -39,8 +41,8 @@ docs: .venv/dev ## Write docs/reference anew from the code
 	@$(BIN)/python docs/generate.py
 
 lock: .venv/dev ## Lock the newest allowed versions of everything, with hashes
-	@$(COMPILE) --output-file requirements/runtime.txt pyproject.toml requirements/build.in
-	@$(COMPILE) --output-file requirements/dev.txt --extra dev --constraint requirements/runtime.txt pyproject.toml
+	@$(COMPILE) --output-file requirements/runtime.txt
+	@$(COMPILE) --output-file requirements/dev.txt --extra dev --constraint requirements/runtime.txt
 	@cd tests/js && npm update --package-lock-only --cache ../../.venv/npm
 
 clean: ## Remove everything made here; prepared models stay
@@ -73,7 +75,7 @@ bench: .venv/bench ## Measure side by side with llama-server, about 25 minutes; 
 	@$(BIN)/python -m bench run $(ARGS)
 
 lock-bench: .venv/dev
-	@$(COMPILE) --output-file requirements/bench.txt --extra bench --constraint requirements/dev.txt pyproject.toml
+	@$(COMPILE) --output-file requirements/bench.txt --extra bench --constraint requirements/dev.txt
 
 .venv/bench: .venv/runtime requirements/bench.txt
 	@echo "Installing the benchmark's peers into .venv ..."

@@ -245,7 +245,7 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
             {"retry-after": "5", "retry-after-ms": "5000", **RETRY},
         ),
     ),
-    (EngineFailed(), Told(500, "server_error", None, None, SORRY, RETRY)),
+    (EngineFailed(), Told(503, "server_error", None, None, SORRY, RETRY)),
     (InternalError(), Told(500, "server_error", None, None, SORRY, RETRY)),
     (
         errors.BadFraming(),

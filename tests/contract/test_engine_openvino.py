@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest_asyncio
 from antiphon.core.errors import EngineFailed, EngineUnavailable
 from antiphon.core.generation import GenerationRequest, SamplingParams
 from antiphon.core.messages import Message
-from antiphon.engine.client import EngineClient
+from antiphon.engine.client import EngineClient, WatchOptions
 from antiphon.engine.process import EngineOptions
 from antiphon.models.chat_template import load_chat_template
 from antiphon.models.folder import PreparedModel
@@ -94,6 +94,28 @@ class TestOpenVINOEngine(EngineContract):
         assert engine.stats().restarts == 1
         await engine.aclose()
 
+    async def test_process_that_hangs_is_not_ready_and_then_replaced(
+        self, prepared_model: PreparedModel, engine_case: EngineCase
+    ) -> None:
+        """A stopped process: first `ready` turns false, then its work fails, then another answers."""
+        watch = WatchOptions(not_ready_after_s=1.5, kill_after_s=4.0)
+        engine = EngineClient(options(prepared_model), watch)
+        await engine.start()
+        case = replace(engine_case, engine=engine)
+        async with aclosing(engine.generate(case.request(max_tokens=4000, ignore_eos=True))) as hung:
+            await first_event(hung)
+            assert engine.pid is not None
+            os.kill(engine.pid, signal.SIGSTOP)
+            await until(lambda: not engine.stats().ready)
+            assert engine.stats().restarts == 0
+            with pytest.raises(EngineFailed):
+                async for _ in hung:
+                    pass
+        await until(lambda: engine.stats().ready)
+
+        assert tokens_of(await case.answer(case.request(id="after")))
+        await engine.aclose()
+
     async def test_model_that_cannot_be_loaded_is_an_error_at_start(
         self, tmp_path: Path, prepared_model: PreparedModel, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -104,6 +126,13 @@ class TestOpenVINOEngine(EngineContract):
             await engine.start()
         assert "could not load" in caplog.text
         assert engine.pid is None
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until it holds, a minute at the most."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - nothing announces these changes
+            await asyncio.sleep(0.05)
 
 
 def mixed(case: EngineCase, number: int, key: str) -> GenerationRequest:

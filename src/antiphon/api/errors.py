@@ -304,7 +304,7 @@ ROWS: tuple[Row[Any], ...] = (
         _code(None),
         lambda e: "The server is shutting down. Please try again later.",
     ),
-    Row(EngineFailed, 500, SERVER, _code(None), lambda e: _SERVER_MESSAGE),
+    Row(EngineFailed, 503, SERVER, _code(None), lambda e: _SERVER_MESSAGE),
     Row(InternalError, 500, SERVER, _code(None), lambda e: _SERVER_MESSAGE),
     _http(BadFraming, 400, None, lambda e: "The request is not valid HTTP/1.1."),
     _http(

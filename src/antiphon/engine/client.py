@@ -14,7 +14,7 @@ import itertools
 import logging
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from antiphon.core.errors import AntiphonError, EngineFailed, EngineUnavailable, Overloaded, SchemaRefused
 from antiphon.core.generation import (
@@ -32,14 +32,20 @@ from antiphon.engine.process import EngineOptions, EngineProcess
 _log = logging.getLogger(__name__)
 
 _CHECK_TIMEOUT_S = 10.0
-_NOT_READY_AFTER_S = 8.0
-"""Without a sign of life for this long the engine counts as not ready."""
-_KILL_AFTER_S = 60.0
-"""Without a sign of life for this long it is killed and started again."""
 _FIRST_RESTART_DELAY_S = 0.2
 _MAX_RESTART_DELAY_S = 30.0
 _STABLE_AFTER_S = 60.0
 """After running this long a crash counts as the first again."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOptions:
+    """How long the engine process may be silent. It speaks after every step, and every second when idle."""
+
+    not_ready_after_s: float = 8.0
+    """Then the server says that it is not ready."""
+    kill_after_s: float = 60.0
+    """Then the process is killed and another started."""
 
 
 class EngineGeneration:
@@ -113,8 +119,9 @@ class EngineGeneration:
 class EngineClient:
     """Implements `ports.Engine` by a supervised child process."""
 
-    def __init__(self, options: EngineOptions) -> None:
+    def __init__(self, options: EngineOptions, watch: WatchOptions = WatchOptions()) -> None:
         self._options = options
+        self._watch = watch
         self._generations: dict[str, EngineGeneration] = {}
         self._checks: dict[int, asyncio.Future[str | None]] = {}
         self._check_numbers = itertools.count()
@@ -175,7 +182,7 @@ class EngineClient:
     def stats(self) -> EngineStats:
         """The newest figures; not ready while the process is down or silent for too long."""
         age = time.monotonic() - self._last_sign
-        ready = self._process is not None and age < _NOT_READY_AFTER_S
+        ready = self._process is not None and age < self._watch.not_ready_after_s
         return replace(self._stats, ready=ready, step_age_s=age, restarts=self._restarts)
 
     async def aclose(self) -> None:
@@ -234,11 +241,11 @@ class EngineClient:
         """Dispatch messages until the process ends, breaks the framing or is silent for too long."""
         while True:
             try:
-                message = await asyncio.wait_for(process.receive(), _KILL_AFTER_S)
+                message = await asyncio.wait_for(process.receive(), self._watch.kill_after_s)
             except EOFError:
                 return
             except TimeoutError:
-                _log.error("the engine made no progress for %.0f s", _KILL_AFTER_S)
+                _log.error("the engine made no progress for %.0f s", self._watch.kill_after_s)
                 return
             self._last_sign = time.monotonic()
             self._dispatch(message)

@@ -24,7 +24,7 @@ from antiphon.engine.backend import Backend
 from antiphon.engine.constraint import ConstraintCompiler, ConstraintRefused, Matcher
 from antiphon.engine.loop import Emitted, EngineLoop, Outcome, RequestFailed
 from antiphon.engine.pages import PagePool
-from antiphon.engine.scheduler import QueueFull, Scheduler, SchedulerOptions
+from antiphon.engine.scheduler import QueueFull, Scheduler, SchedulerCounters, SchedulerOptions
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ _IDLE_WAIT_S = 1.0
 """How often an idle engine says that it lives."""
 _COMPILING_WAIT_S = 0.002
 """How long it waits for frames while nothing runs but a constraint is being compiled."""
+_WARM_UP_TOKENS = 64
 _ALGORITHM_VERSION = 1
 """Raise whenever the same seed may draw other tokens than before: it is part of the fingerprint."""
 
@@ -50,6 +51,15 @@ class Host:
         self._compiling = ThreadPoolExecutor(1, "constraint")
         self._checks: list[tuple[int, Future[Matcher]]] = []
         self._steps = 0
+
+    def warm_up(self) -> None:
+        """Run a small request: the first steps of a process are slow, and pacing learns what steps cost."""
+        prompt = tuple(range(_WARM_UP_TOKENS))
+        request = GenerationRequest("warm-up", prompt, 4, ignore_eos=True, cache_salt="warm-up")
+        self._loop.submit(request, [])
+        while self._loop.active:
+            self._loop.step()
+        self._scheduler.counters = SchedulerCounters()
 
     def run(self) -> None:
         """Serve until the channel closes.
@@ -188,6 +198,7 @@ def main(descriptor: int) -> None:
         try:
             backend = load_backend(load)
             host = Host(channel, backend, load)
+            host.warm_up()
         except Exception as error:  # noqa: BLE001 - whatever the library raises, the operator is told
             channel.send(frames.LoadFailed(f"{type(error).__name__}: {error}"))
             return

@@ -21,7 +21,9 @@ class PacingOptions:
     """Bounds of a step's prompt tokens."""
 
     alone: int = 512
-    """When nothing decodes."""
+    """When nothing decodes, at the most."""
+    longest_s: float = 2.0
+    """When nothing decodes, a step should not take longer: the engine hears nothing meanwhile."""
     first: int = 48
     """Beside decoding sequences, before any step was timed."""
     least: int = 16
@@ -54,10 +56,9 @@ class PrefillPacer:
     def prompt_tokens(self, decodes: int) -> int:
         """Prompt tokens that the next step may compute beside this many decoding sequences."""
         options = self._options
-        if not decodes:
-            return options.alone
         base, per_decode, per_prompt = self._costs
         decoding = base + per_decode * decodes
         if self._steps < 3 or decoding <= 0 or per_prompt <= 0:
-            return options.first
-        return int(np.clip(options.stretch * decoding / per_prompt, options.least, options.alone))
+            return options.first if decodes else options.alone
+        seconds = options.stretch * decoding if decodes else options.longest_s
+        return int(np.clip(seconds / per_prompt, options.least, options.alone))

@@ -205,7 +205,7 @@ class Scheduler:
     def _expected_pages(self, sequence: SequenceState) -> int:
         """Pages it will hold soon: what it has said, and as much again as the headroom allows for."""
         most = sequence.prompt_len + sequence.request.spec.max_tokens
-        return self._pages_for(min(len(sequence.tokens) + self.options.headroom_tokens, most))
+        return _pages_for(min(len(sequence.tokens) + self.options.headroom_tokens, most), self.page_tokens)
 
     def _prefix_is_coming(self, sequence: SequenceState) -> bool:
         """Whether a running prefill is about to publish the first page this one would compute."""
@@ -251,7 +251,7 @@ class Scheduler:
 
     def _hold_pages(self, sequence: SequenceState, tokens: int) -> bool:
         """Give the sequence pages for its first `tokens` tokens, preempting newer ones for them."""
-        while sequence.state is State.RUNNING and len(sequence.pages) < self._pages_for(tokens):
+        while sequence.state is State.RUNNING and len(sequence.pages) < _pages_for(tokens, self.page_tokens):
             if self.pool.available:
                 sequence.pages.append(self.pool.take())
             else:
@@ -273,7 +273,7 @@ class Scheduler:
             self.pool.share(page)
         sequence.computed = first.prompt_len
         self._enter(State.RUNNING, sequence)
-        if full == self._pages_for(first.prompt_len):
+        if full == _pages_for(first.prompt_len, self.page_tokens):
             return []
         sequence.pages.append(self.pool.take())
         return [PageCopy(first.pages[full], sequence.pages[full])]
@@ -284,8 +284,9 @@ class Scheduler:
             self.pool.release(page)
         sequence.pages = []
 
-    def _pages_for(self, tokens: int) -> int:
-        return -(-tokens // self.page_tokens)
+
+def _pages_for(tokens: int, page_tokens: int) -> int:
+    return -(-tokens // page_tokens)
 
 
 def _order(sequence: SequenceState) -> tuple[int, int]:

@@ -11,7 +11,6 @@ closed and the lease released before either is handed out, or when the events ar
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import cast
 
 from antiphon.core.errors import AntiphonError, EngineFailed
 from antiphon.core.events import AssistantEvent, ChoiceEnded, Completed, Failed, FinishReason, Usage
@@ -119,7 +118,8 @@ class _Events(AsyncGenerator[AssistantEvent, None]):
         val: object = None,
         tb: TracebackType | None = None,
     ) -> AssistantEvent:
-        return await self._inner.athrow(cast(type[BaseException], typ), val, tb)
+        # With one argument: Python 3.12 deprecates the others.
+        return await self._inner.athrow(typ if isinstance(typ, BaseException) else typ())
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -41,6 +41,15 @@ def test_nothing_decoding_takes_the_full_chunk() -> None:
     assert trained().prompt_tokens(0) == OPTIONS.alone
 
 
+def test_slow_machine_takes_smaller_chunks_alone_too() -> None:
+    """Where 512 prompt tokens would take minutes, a step is kept to two seconds."""
+    pacer = PrefillPacer(OPTIONS)
+    for tokens in (64, 64, 32, 1):
+        pacer.observe(0, tokens, 0.01 + 0.1 * tokens)
+
+    assert pacer.prompt_tokens(0) == pytest.approx(20, abs=2)
+
+
 def test_untimed_steps_use_the_first_guess() -> None:
     """Before anything was measured the size is fixed."""
     assert PrefillPacer(OPTIONS).prompt_tokens(4) == OPTIONS.first
