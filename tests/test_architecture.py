@@ -23,8 +23,8 @@ MAX_METHODS = 20
 REFUSED_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 
 FENCES = {
-    "openvino": ("engine/backends/openvino.py", "models/convert.py", "models/row_scales.py"),
-    "openvino_genai": ("models/convert.py",),
+    "openvino": ("engine/backends/openvino.py", "models/"),
+    "openvino_genai": ("models/",),
     "tokenizers": ("models/",),
     "llguidance": ("engine/",),
     "numpy": ("engine/", "models/"),

@@ -4,6 +4,7 @@ A model here converts in a third of a second and answers in microseconds, so tes
 a file to a running model need no download. The weights depend on the seed alone.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,16 @@ CHATML = (
 )
 
 _FILE_TYPES = {Packing.F32: 0, Packing.F16: 1, Packing.Q4_0: 2, Packing.Q4_1: 3, Packing.Q8_0: 7}
-_K_BLOCK_BYTES = {Packing.Q4_K: 144, Packing.Q6_K: 210}
+_HALVES: Mapping[Packing, Mapping[int, float]] = {
+    Packing.Q2_K: {80: 0.002, 82: 0.006},
+    Packing.Q3_K: {108: 0.0012},
+    Packing.Q4_K: {0: 0.0003, 2: 0.00225},
+    Packing.Q5_K: {0: 0.00015, 2: 0.0023},
+    Packing.Q6_K: {208: 0.00004},
+    Packing.IQ4_NL: {0: 0.0007},
+}
+"""For types that the library does not pack: where in a block its float16 numbers stand, and what they
+are so that random bytes give weights around zero of about the usual spread."""
 _CONTROL, _UNKNOWN, _NORMAL, _BYTE = 3, 2, 1, 6
 
 
@@ -33,10 +43,14 @@ class TinyModel:
     kv_heads: int = 1
     blocks: int = 2
     context_length: int = 256
+    spread: float = 0.05
+    """Standard deviation of the weights; about 0.05 whatever is said, for types the library does not pack."""
     vocabulary: Literal["bytes", "sentencepiece"] = "bytes"
     pre: str = "smollm"
     chat_template: str | None = CHATML
     rope_factors: tuple[float, ...] = ()
+    output: Packing | None = None
+    """How a vocabulary projection of its own is packed; None: it is the embedding's matrix."""
     metadata: tuple[tuple[str, str | int], ...] = ()
     """Further metadata, texts and whole numbers."""
 
@@ -105,16 +119,18 @@ def _byte_characters() -> list[str]:
 def _add_weights(writer: Any, model: TinyModel, vocab_size: int) -> None:
     random = np.random.default_rng(0)
 
-    def matrix(name: str, rows: int, columns: int) -> None:
-        values = random.normal(0.0, 0.05, (rows, columns)).astype(np.float32)
-        writer.add_tensor(name, _pack(values, model.packing), raw_dtype=model.packing)
+    def matrix(name: str, rows: int, columns: int, packing: Packing = model.packing) -> None:
+        values = random.normal(0.0, model.spread, (rows, columns)).astype(np.float32)
+        writer.add_tensor(name, _pack(values, packing, random), raw_dtype=packing)
 
-    def vector(name: str, length: int, value: float = 1.0) -> None:
-        writer.add_tensor(name, np.full(length, value, np.float32))
+    def vector(name: str, length: int, centre: float = 1.0) -> None:
+        writer.add_tensor(name, random.normal(centre, 0.1, length).astype(np.float32))
 
     width, head = model.width, model.width // model.heads
     matrix("token_embd.weight", vocab_size, width)
     vector("output_norm.weight", width)
+    if model.output is not None:
+        matrix("output.weight", vocab_size, width, model.output)
     if model.rope_factors:
         writer.add_tensor("rope_freqs.weight", np.array(model.rope_factors, np.float32))
     for block in range(model.blocks):
@@ -141,15 +157,12 @@ def _add_weights(writer: Any, model: TinyModel, vocab_size: int) -> None:
                 vector(f"blk.{block}.{name}.weight", head)
 
 
-def _pack(values: Any, packing: Packing) -> Any:
-    if packing not in _K_BLOCK_BYTES:
+def _pack(values: Any, packing: Packing, random: np.random.Generator) -> Any:
+    if packing not in _HALVES:
         return gguf.quants.quantize(values, packing)
-    # The library packs no K-quants: random bytes under small scales are as good as any weights.
     rows, columns = values.shape
-    size = _K_BLOCK_BYTES[packing]
-    blocks = np.random.default_rng(1).integers(0, 256, (rows, columns // 256, size), dtype=np.uint8)
-    scale = np.frombuffer(np.float16(0.001).tobytes(), np.uint8)
-    places = (slice(208, 210),) if packing == Packing.Q6_K else (slice(0, 2), slice(2, 4))
-    for place in places:
-        blocks[..., place] = scale
+    block, size = gguf.GGML_QUANT_SIZES[packing]
+    blocks = random.integers(0, 256, (rows, columns // block, size), dtype=np.uint8)
+    for place, value in _HALVES[packing].items():
+        blocks[..., place : place + 2] = np.frombuffer(np.float16(value).tobytes(), np.uint8)
     return blocks.reshape(rows, -1)

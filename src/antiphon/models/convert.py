@@ -1,8 +1,8 @@
 """Turn a GGUF into OpenVINO IR, in a process of its own.
 
 The conversion is native code that reads a stranger's file: if it crashes, hangs on to memory or
-prints, only that process is concerned. This is the one module that imports `openvino_genai`; the
-tokenizer models it also writes are not used and thrown away.
+prints, only that process (`converter`) is concerned. The tokenizer models it also writes are not
+used and thrown away.
 """
 
 import os
@@ -16,21 +16,20 @@ from antiphon.models.errors import ModelError
 from antiphon.models.folder import IR_FILES
 from antiphon.models.gguf import Gguf, read_f32
 from antiphon.models.gguf_support import ROPE_FACTORS
-from antiphon.telemetry.optout import block_vendor_telemetry
 
 
 def convert(gguf: Gguf, folder: Path, scratch: Path) -> None:
     """Write `openvino_model.xml` and `.bin` for the model into `folder`, working in `scratch`.
 
+    While it runs `scratch` takes two bytes per weight, four where weights become F16.
+
     Raises:
         ModelError: the converter failed or died.
     """
-    link = scratch / "model.gguf"  # results are written beside the GGUF, so it is linked where they may go
-    link.symlink_to(gguf.path.resolve())
     log = scratch / "log"
     with log.open("wb") as output:
         status = subprocess.run(
-            [sys.executable, "-m", "antiphon.models.convert", str(link)],
+            [sys.executable, "-m", "antiphon.models.converter", str(gguf.path), str(scratch)],
             env=os.environ | {"TMPDIR": str(scratch)},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -69,24 +68,3 @@ def _scale_rope(gguf: Gguf, scratch: Path) -> None:
         pairs = zip(layout.unpack(weights.read(layout.size)), factors, strict=True)
         weights.seek(-layout.size, os.SEEK_CUR)
         weights.write(layout.pack(*(frequency / factor for frequency, factor in pairs)))
-
-
-def _main(link: Path) -> None:
-    """The child process: let openvino-genai write the model beside `link`."""
-    block_vendor_telemetry()
-    # Imported here and not above: the parent must never load the native libraries.
-    import openvino
-    import openvino_genai
-
-    written = link.with_name(IR_FILES[0])
-    try:
-        openvino_genai.LLMPipeline(str(link), "CPU", enable_save_ov_model=True)
-    except Exception:  # native code raises no narrower common class
-        # It saves the model first and then stumbles over tokenizers it does not know. We bring our own.
-        if not written.is_file():
-            raise
-    openvino.Core().read_model(written)
-
-
-if __name__ == "__main__":
-    _main(Path(sys.argv[1]))

@@ -90,6 +90,12 @@ class Tensor:
         known = TENSOR_TYPES.get(self.type)
         return known.name if known else f"type {self.type}"
 
+    @property
+    def byte_count(self) -> int:
+        """How long its data is. Its type must be known."""
+        packing = TENSOR_TYPES[self.type]
+        return math.prod(self.shape) // packing.block * packing.size
+
 
 @dataclass(frozen=True, slots=True)
 class Gguf:
@@ -98,8 +104,15 @@ class Gguf:
     path: Path
     metadata: Mapping[str, Value]
     tensors: Mapping[str, Tensor]
+    tensors_start: int
+    """Where in the file the list of tensors begins: right behind the metadata."""
     data_start: int
     """Where in the file the tensor data begins."""
+
+    @property
+    def alignment(self) -> int:
+        """Every tensor's data begins at a multiple of so many bytes."""
+        return _alignment(self.metadata)
 
 
 def read_f32(gguf: Gguf, name: str) -> tuple[float, ...]:
@@ -209,13 +222,21 @@ def _read_header(path: Path, cursor: _Cursor) -> Gguf:
     for _ in range(pair_count):
         key = cursor.string()
         metadata[key] = cursor.value()
+    tensors_start = cursor.position
     tensors: dict[str, Tensor] = {}
     for _ in range(tensor_count):
         tensor = _read_tensor(cursor)
         if tensor.name in tensors:
             raise cursor.damaged(f"two tensors are named {tensor.name[:80]!r}")
         tensors[tensor.name] = tensor
-    return Gguf(path, metadata, tensors, data_start=_check_places(cursor, metadata, tensors))
+    data_start = _check_places(cursor, _alignment(metadata), tensors)
+    return Gguf(path, metadata, tensors, tensors_start, data_start)
+
+
+def _alignment(metadata: Mapping[str, Value]) -> int:
+    """0 if the file states something that is none."""
+    alignment = metadata.get("general.alignment", 32)
+    return alignment if isinstance(alignment, int) else 0
 
 
 def _read_tensor(cursor: _Cursor) -> Tensor:
@@ -227,19 +248,25 @@ def _read_tensor(cursor: _Cursor) -> Tensor:
     return Tensor(name, shape, type=cursor.u32(), offset=cursor.u64())
 
 
-def _check_places(cursor: _Cursor, metadata: Mapping[str, Value], tensors: Mapping[str, Tensor]) -> int:
-    """Every tensor of a known type must lie inside the file. Returns where the tensor data begins."""
-    alignment = metadata.get("general.alignment", 32)
-    if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
+def _check_places(cursor: _Cursor, alignment: int, tensors: Mapping[str, Tensor]) -> int:
+    """Every tensor of a known type must lie inside the file, behind the one before it.
+
+    Returns where the tensor data begins.
+    """
+    if alignment <= 0 or alignment & (alignment - 1):
         raise cursor.damaged("its alignment is no power of two")
     padding = -cursor.position % alignment
     room = cursor.remaining - padding
-    for tensor in tensors.values():
+    end = 0
+    for tensor in sorted(tensors.values(), key=lambda tensor: tensor.offset):
         packing = TENSOR_TYPES.get(tensor.type)
         if packing is None:
             continue  # nobody can use it; the model is refused by its type
         if tensor.offset % alignment or 0 in tensor.shape or tensor.shape[0] % packing.block:
             raise cursor.damaged(f"tensor {tensor.name[:80]!r} has an impossible shape or place")
-        if tensor.offset + math.prod(tensor.shape) // packing.block * packing.size > room:
+        if tensor.offset < end:
+            raise cursor.damaged("its tensors overlap")
+        end = tensor.offset + tensor.byte_count
+        if end > room:
             raise cursor.truncated()
     return cursor.position + padding

@@ -1,7 +1,7 @@
 """Which GGUF models can be run, and the facts the rest of the server needs of one.
 
-The lists hold exactly what the converter was seen to carry over correctly. Anything else is refused
-here, by name and before native code sees the file.
+The lists hold exactly what was seen to arrive correctly in the prepared model. Anything else is
+refused here, by name and before native code sees the file.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,13 @@ from antiphon.models.errors import ModelError
 from antiphon.models.gguf import Gguf, Tensor, Value
 
 ARCHITECTURES: Final = ("llama", "qwen2", "qwen3")
-MATRIX_TYPES: Final = ("F16", "Q4_0", "Q4_1", "Q4_K", "Q6_K", "Q8_0")
+CARRIED_OVER: Final = ("F16", "Q4_0", "Q8_0")
+"""Types of matrices that the converter carries over as they are."""
+WIDENED: Final = ("BF16", "F32")
+"""Types that become F16 first."""
+ROUNDED_BY_ROW: Final = ("IQ4_NL", "Q3_K", "Q4_1", "Q4_K", "Q5_0", "Q5_1", "Q5_K", "Q6_K")
+"""Types that become 8-bit with one scale per row first, see docs/decisions/0007."""
+MATRIX_TYPES: Final = tuple(sorted(CARRIED_OVER + WIDENED + ROUNDED_BY_ROW))
 """What two-dimensional weights may be stored as; vectors (norms, biases) are always F32."""
 
 _BLOCK_TENSORS: Final = (

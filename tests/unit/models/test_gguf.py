@@ -99,6 +99,19 @@ def test_alignment_must_be_a_power_of_two(tmp_path: Path) -> None:
         read_gguf(path)
 
 
+def test_tensors_that_share_their_data_are_refused(tmp_path: Path) -> None:
+    """A small file cannot stand for a model that would fill the disk when it is converted."""
+    path = tmp_path / "m.gguf"
+    tensors = [
+        _text(name) + struct.pack("<IQIQ", 1, 64, 0, place) for name, place in ((b"b", 224), (b"a", 0))
+    ]
+    content = _header(2, 0, b"".join(tensors))
+    path.write_bytes(content + bytes(-len(content) % 32) + bytes(700))
+
+    with pytest.raises(ModelError, match="its tensors overlap"):
+        read_gguf(path)
+
+
 @given(share=st.floats(min_value=0.0, max_value=0.999))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_any_cut_of_a_model_is_refused(share: float, tiny_gguf: Path, tmp_path: Path) -> None:

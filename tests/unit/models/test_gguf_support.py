@@ -22,11 +22,11 @@ def test_supported_architectures_pass(tmp_path: Path, architecture: str) -> None
     [
         (TinyModel("gemma3"), "architecture 'gemma3' is not supported .supported: llama, qwen2, qwen3"),
         (
-            TinyModel(packing=Packing.BF16),
-            "quantisation BF16 of .*supported: F16, Q4_0, Q4_1, Q4_K, Q6_K, Q8_0",
+            TinyModel(packing=Packing.TQ1_0, width=256),
+            "quantisation type 34 of .*supported: BF16, F16, F32, IQ4_NL, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, "
+            "Q5_1, Q5_K, Q6_K, Q8_0",
         ),
-        (TinyModel(packing=Packing.F32), "quantisation F32"),
-        (TinyModel(packing=Packing.Q5_0), "quantisation Q5_0"),
+        (TinyModel(packing=Packing.Q2_K, width=256), "quantisation Q2_K of"),
         (TinyModel(metadata=(("split.count", 3),)), "split model"),
         (TinyModel(metadata=(("llama.rope.scaling.type", "yarn"),)), "scaled by 'yarn'"),
         (TinyModel(metadata=(("llama.rope.dimension_count", 4),)), "part of a head"),

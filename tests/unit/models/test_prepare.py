@@ -189,18 +189,6 @@ def test_gguf_of_each_architecture_becomes_loadable(
     assert _blocks_in_paged_form(model.folder) == 2
 
 
-@pytest.mark.parametrize("packing", [Packing.F16, Packing.Q4_1, Packing.Q4_K, Packing.Q6_K, Packing.Q8_0])
-def test_gguf_of_each_quantisation_becomes_loadable(
-    packing: Packing, cache_dir: Path, progress: RecordedProgress, tmp_path: Path
-) -> None:
-    """Everything the list of supported quantisations promises does convert."""
-    tiny = TinyModel(packing=packing, width=256, blocks=1)
-
-    model = prepare(str(write_tiny_model(tmp_path / "m.gguf", tiny)), cache_dir, progress)
-
-    assert _blocks_in_paged_form(model.folder) == 1
-
-
 def test_sentencepiece_model_is_prepared_with_our_own_tokenizer(
     cache_dir: Path, progress: RecordedProgress, tmp_path: Path
 ) -> None:
@@ -251,6 +239,21 @@ def test_converter_failure_is_one_line(cache_dir: Path, progress: RecordedProgre
     path.write_bytes(content.replace(key.replace("llama", "lower").encode(), key.encode()))
 
     with pytest.raises(ModelError, match=r"m\.gguf: the conversion to OpenVINO failed \(.+\)$") as caught:
+        prepare(str(path), cache_dir, progress)
+
+    assert "\n" not in str(caught.value)
+    assert not (cache_dir / "prepared").exists()
+
+
+def test_weights_that_are_no_numbers_are_named_in_one_line(
+    cache_dir: Path, progress: RecordedProgress, tmp_path: Path
+) -> None:
+    """The line names the file and the matrix; nothing is left behind."""
+    path = write_tiny_model(tmp_path / "m.gguf", TinyModel(packing=Packing.F32, spread=float("inf")))
+
+    with pytest.raises(
+        ModelError, match=r"m\.gguf: .+token_embd\.weight has weights that are .+\)$"
+    ) as caught:
         prepare(str(path), cache_dir, progress)
 
     assert "\n" not in str(caught.value)
