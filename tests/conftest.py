@@ -6,10 +6,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 from openai import OpenAI
 
+from antiphon.telemetry.optout import block_vendor_telemetry
 from tests.live.server_process import ServerProcess, running
 from tests.real_model import prepared_model
 
 __all__ = ["client", "fake_server", "prepared_model", "server"]
+
+# Some tests import openvino themselves.
+block_vendor_telemetry()
 
 # No deadline: a slow moment of the machine is not a failure.
 settings.register_profile("antiphon", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -28,7 +28,7 @@ from antiphon.models.gguf_support import check_supported
 from antiphon.models.json_files import read_json
 from antiphon.models.progress import Progress
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 """Of prepared folders. Raise it when anything written there changes: old folders are then not found."""
 _MANIFEST: Final = "antiphon.json"
 

@@ -7,8 +7,6 @@ numbers with a scale per row say the same and are multiplied faster. Nothing is 
 Only the conversion process imports this module: it loads openvino.
 """
 
-import os
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -24,24 +22,13 @@ from openvino.passes import Manager, Matcher, MatcherPass, WrapType  # noqa: E40
 _ZERO_POINT: Final = 128
 
 
-def merge_row_scales(xml: Path) -> None:
-    """Replace the model at `xml`, and its weights beside it, if any of its matrices can be merged.
-
-    Raises:
-        RuntimeError: openvino cannot read it.
-    """
-    model = ov.Core().read_model(xml)
+def merge_row_scales(model: ov.Model) -> int:
+    """Merge what can be merged, in place; returns how many matrices were."""
     merge = _MergeRowScales()
     passes = Manager()
     passes.register_pass(merge)
     passes.run_passes(model)
-    if not merge.count:
-        return
-    merged = xml.with_name(f"merged-{xml.name}")
-    ov.save_model(model, merged, compress_to_fp16=False)
-    del model  # its constants are the old file, mapped
-    for new, old in ((merged, xml), (merged.with_suffix(".bin"), xml.with_suffix(".bin"))):
-        os.replace(new, old)
+    return merge.count
 
 
 class _MergeRowScales(MatcherPass):  # type: ignore[misc]  # openvino does not type its passes

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from openvino import opset13
 
-from antiphon.models.row_scales import merge_row_scales
+from antiphon.models.refine import refine
 
 ROWS, GROUPS, COLUMNS = 5, 3, 32
 
@@ -48,7 +48,7 @@ def test_equal_scales_of_a_row_become_one(tmp_path: Path) -> None:
     write_grouped(xml, np.repeat(per_row, GROUPS, axis=1))
     before = columns_of(xml)
 
-    merge_row_scales(xml)
+    refine(xml)
 
     np.testing.assert_array_equal(columns_of(xml), before)
     assert stored_types(xml) == {("i8", (ROWS, GROUPS * COLUMNS)), ("f16", (ROWS, 1))}
@@ -64,7 +64,7 @@ def test_other_matrices_stay_as_they_are(changed_scale: float, zero_point: int, 
     write_grouped(xml, scales, zero_point)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
 
-    merge_row_scales(xml)
+    refine(xml)
 
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -74,4 +74,4 @@ def test_unreadable_model_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "openvino_model.xml").write_text("<net")
 
     with pytest.raises(RuntimeError):
-        merge_row_scales(tmp_path / "openvino_model.xml")
+        refine(tmp_path / "openvino_model.xml")
