@@ -33,10 +33,11 @@ FENCES = {
     "uvicorn": ("api/",),
     "uvloop": ("api/",),
     "httptools": ("api/",),
-    "msgspec": ("api/", "engine/", "config.py"),
+    "msgspec": ("api/", "engine/", "store/", "config.py"),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "platformdirs": ("config.py",),
+    "apsw": ("store/",),
 }
 """Every library that the package imports, and where alone it may."""
 

@@ -8,19 +8,21 @@ Invariant: a stop signal at any moment ends the process without a traceback and 
 """
 
 import asyncio
-import contextlib
+import logging
 import signal
 import socket
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from antiphon.api.app import ApiApp, ApiOptions, Services, create_app
 from antiphon.api.options import LOOPBACK_HOSTS
 from antiphon.api.server import new_event_loop, serve
-from antiphon.config import Settings, cache_folder, is_loopback
+from antiphon.config import Settings, cache_folder, data_folder, is_loopback
 from antiphon.core.errors import EngineUnavailable
+from antiphon.core.ports import CompletionStore
 from antiphon.engine.backends.fake import fake_parts
 from antiphon.engine.client import EngineClient
 from antiphon.engine.process import EngineOptions
@@ -33,7 +35,13 @@ from antiphon.service.admission import Admission, AdmissionOptions
 from antiphon.service.completions import Completions, ModelParts
 from antiphon.service.health import Health
 from antiphon.service.models import ModelRegistry
+from antiphon.service.stored import StoredCompletions
+from antiphon.store.errors import StoreError
+from antiphon.store.memory import MemoryStore
+from antiphon.store.sqlite import SqliteStore
 from antiphon.telemetry.logs import configure_logging
+
+logger = logging.getLogger(__name__)
 
 OpenProgress = Callable[[], AbstractContextManager[Progress]]
 
@@ -69,12 +77,40 @@ def run(settings: Settings, open_progress: OpenProgress, on_ready: Callable[[Ser
     configure_logging(settings.log_level, settings.log_format)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _check_address(settings.host, settings.port)
+    with opened_store(settings) as store:
+        try:
+            parts = _load_parts(settings, open_progress)
+        except ModelError as error:
+            raise StartError(str(error)) from error
+        with asyncio.Runner(loop_factory=new_event_loop) as runner, suppress(asyncio.CancelledError):
+            runner.run(_serve(settings, parts, store, on_ready))
+
+
+@contextmanager
+def opened_store(settings: Settings) -> Iterator[CompletionStore | None]:
+    """What completions are stored in while the server runs; None stores none.
+
+    Nobody asked for the default file, so a server that cannot have it, as the second one on a
+    machine, goes without.
+
+    Raises:
+        StartError: the file that the operator named cannot be used.
+    """
+    store: SqliteStore | MemoryStore | None = None
+    if settings.engine == "fake" and not settings.store:
+        store = MemoryStore()
+    elif settings.store != "off":
+        try:
+            store = SqliteStore(Path(settings.store) if settings.store else data_folder() / "completions.db")
+        except StoreError as error:
+            if settings.store:
+                raise StartError(f"store: {error}") from error
+            logger.warning("store: %s; completions are not stored (choose a file with --store)", error)
     try:
-        parts = _load_parts(settings, open_progress)
-    except ModelError as error:
-        raise StartError(str(error)) from error
-    with asyncio.Runner(loop_factory=new_event_loop) as runner, contextlib.suppress(asyncio.CancelledError):
-        runner.run(_serve(settings, parts, on_ready))
+        yield store
+    finally:
+        if store is not None:
+            store.close()
 
 
 def _check_address(host: str, port: int) -> None:
@@ -118,7 +154,12 @@ def _load_parts(settings: Settings, open_progress: OpenProgress) -> ModelParts:
     return ModelParts(engine, load_tokenizer(model.folder), load_chat_template(model.folder))
 
 
-async def _serve(settings: Settings, parts: ModelParts, on_ready: Callable[[Serving], None]) -> None:
+async def _serve(
+    settings: Settings,
+    parts: ModelParts,
+    store: CompletionStore | None,
+    on_ready: Callable[[Serving], None],
+) -> None:
     """Start the engine, listen, and end both in order.
 
     Raises:
@@ -128,7 +169,7 @@ async def _serve(settings: Settings, parts: ModelParts, on_ready: Callable[[Serv
     stop = StopSignals()
     try:
         await parts.engine.start()
-        app, registry = build_app(settings, parts)
+        app, registry = build_app(settings, parts, store)
 
         def announce(port: int) -> None:
             stop.gentle = True
@@ -150,12 +191,19 @@ async def _serve(settings: Settings, parts: ModelParts, on_ready: Callable[[Serv
         await parts.engine.aclose()
 
 
-def build_app(settings: Settings, parts: ModelParts) -> tuple[ApiApp, ModelRegistry]:
+def build_app(
+    settings: Settings, parts: ModelParts, store: CompletionStore | None = None
+) -> tuple[ApiApp, ModelRegistry]:
     """The ASGI application over a started engine, and the names it answers to."""
     info = parts.engine.info
     registry = ModelRegistry(info, int(time.time()), dict.fromkeys(settings.aliases, info.id))
     admission = Admission(AdmissionOptions(settings.max_choices, settings.max_prompt_tokens))
-    services = Services(Completions(parts, registry, admission), registry, Health(parts.engine))
+    services = Services(
+        completions=Completions(parts, registry, admission),
+        models=registry,
+        health=Health(parts.engine),
+        stored=None if store is None else StoredCompletions(store),
+    )
     return create_app(services, _api_options(settings)), registry
 
 

@@ -68,6 +68,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_prompt_tokens: Annotated[int, _about("Prompt tokens in hand at once; beyond it, 503", ge=1)] = (
         _ADMISSION.max_prompt_tokens
     )
+    store: Annotated[
+        str, _about("File of stored completions, off to store none; the default is in the data folder")
+    ] = ""
     drain_s: Annotated[float, _about("Seconds running answers get to finish after a stop signal", ge=0)] = (
         30.0
     )
@@ -167,6 +170,11 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -
 def cache_folder() -> Path:
     """Where prepared models live, by the platform's convention (`XDG_CACHE_HOME`)."""
     return platformdirs.user_cache_path("antiphon")
+
+
+def data_folder() -> Path:
+    """Where stored completions live, by the platform's convention (`XDG_DATA_HOME`)."""
+    return platformdirs.user_data_path("antiphon")
 
 
 def is_loopback(host: str) -> bool:

@@ -15,6 +15,7 @@ from antiphon.core.errors import (
     EmptyArray,
     EngineFailed,
     EngineUnavailable,
+    FunctionSchemaRefused,
     InternalError,
     InvalidType,
     InvalidValue,
@@ -24,6 +25,8 @@ from antiphon.core.errors import (
     NumberOutOfRange,
     Overloaded,
     SchemaRefused,
+    StoredNotFound,
+    StoreUnavailable,
     StringTooLong,
     UnknownParameter,
     UnsupportedParameter,
@@ -145,14 +148,14 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
         ),
     ),
     (
-        UnsupportedParameter("tools", "Tools are not supported by this server."),
+        UnsupportedParameter("modalities", "This server answers in text only."),
         Told(
             400,
             INVALID,
             "unsupported_parameter",
-            "tools",
-            "Unsupported parameter: 'tools' is not supported with this model. "
-            "Tools are not supported by this server.",
+            "modalities",
+            "Unsupported parameter: 'modalities' is not supported with this model. "
+            "This server answers in text only.",
         ),
     ),
     (
@@ -168,6 +171,14 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
             None,
             "The model `gpt-99` does not exist or you do not have access to it.",
         ),
+    ),
+    (
+        StoredNotFound("0123abcd"),
+        Told(404, INVALID, None, None, "Chat completion with id 'chatcmpl-0123abcd' not found."),
+    ),
+    (
+        errors.IdNotFound("Message", "chatcmpl-0123abcd-7"),
+        Told(404, INVALID, None, None, "Message with id 'chatcmpl-0123abcd-7' not found."),
     ),
     (
         ContextLengthExceeded(limit_tokens=8192, prompt_tokens=9000),
@@ -202,6 +213,17 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
         ),
     ),
     (
+        FunctionSchemaRefused(1, "get_weather", "'oneOf' is not permitted.", ("properties", "city")),
+        Told(
+            400,
+            INVALID,
+            "invalid_function_parameters",
+            "tools[1].function.parameters",
+            "Invalid schema for function 'get_weather': In context=('properties', 'city'), "
+            "'oneOf' is not permitted.",
+        ),
+    ),
+    (
         JsonWordMissing(),
         Told(
             400,
@@ -231,6 +253,17 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
             None,
             None,
             "The model is not available at the moment: its engine is starting. Please try again later.",
+            {"retry-after": "2", "retry-after-ms": "2000", **RETRY},
+        ),
+    ),
+    (
+        StoreUnavailable(),
+        Told(
+            503,
+            UNAVAILABLE,
+            None,
+            None,
+            "Stored completions are not available at the moment. Please try again later.",
             {"retry-after": "2", "retry-after-ms": "2000", **RETRY},
         ),
     ),

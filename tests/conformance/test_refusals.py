@@ -9,6 +9,11 @@ from tests.unit.api.live import running
 from tests.unit.api.scripted import ScriptedCompletions
 
 USER = {"role": "user", "content": "Hi"}
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
+CALLER = {
+    "role": "assistant",
+    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
 SCHEMA_FORMAT = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
 
 # What is sent besides (or instead of) a good model and messages; then status, code and param.
@@ -70,10 +75,32 @@ REFUSALS: list[tuple[dict[str, object], int, str | None, str | None]] = [
         "missing_required_parameter",
         "response_format.json_schema.name",
     ),
-    ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "unsupported_parameter", "tools"),
-    ({"tool_choice": "required"}, 400, "unsupported_parameter", "tool_choice"),
-    ({"functions": [{"name": "f"}]}, 400, "unsupported_parameter", "functions"),
-    ({"function_call": {"name": "f"}}, 400, "unsupported_parameter", "function_call"),
+    ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, 400, "unsupported_parameter", "tools[0].type"),
+    ({"tools": [{"type": "function"}]}, 400, "missing_required_parameter", "tools[0].function"),
+    (
+        {"tools": [{"type": "function", "function": {"name": "a b"}}]},
+        400,
+        "invalid_value",
+        "tools[0].function.name",
+    ),
+    (
+        {"functions": [{"name": "f", "parameters": {"type": "array"}}]},
+        400,
+        "invalid_function_parameters",
+        "functions[0].parameters",
+    ),
+    ({"tool_choice": "required"}, 400, None, "tool_choice"),
+    ({"tools": TOOLS, "tool_choice": "any"}, 400, "invalid_value", "tool_choice"),
+    (
+        {"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "g"}}},
+        400,
+        None,
+        "tool_choice",
+    ),
+    ({"tools": TOOLS, "functions": [{"name": "f"}]}, 400, None, "functions"),
+    ({"function_call": {"name": "f"}}, 400, None, "function_call"),
+    ({"messages": [USER, {"role": "tool", "tool_call_id": "c"}]}, 400, None, "messages.[1].role"),
+    ({"messages": [USER, CALLER]}, 400, None, "messages.[1].role"),
     ({"modalities": ["text", "audio"]}, 400, "unsupported_parameter", "modalities"),
     ({"web_search_options": {}}, 400, "unsupported_parameter", "web_search_options"),
     ({"moderation": {"model": "x"}}, 400, "unsupported_parameter", "moderation"),
@@ -105,6 +132,14 @@ async def test_bad_request_gets_its_error_and_runs_nothing() -> None:
     [
         {},
         {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True},
+        {"tools": TOOLS, "tool_choice": "required", "parallel_tool_calls": False},
+        {"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "f"}}},
+        {
+            "tools": TOOLS,
+            "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": TOOLS}},
+        },
+        {"functions": [{"name": "f", "parameters": None}], "function_call": {"name": "f"}},
+        {"messages": [USER, CALLER, {"role": "tool", "tool_call_id": "c", "content": "1"}]},
         {"response_format": {"type": "text"}},
         {"response_format": {**SCHEMA_FORMAT, "strict": True}},
         {"n": 2.0, "max_tokens": 5, "max_completion_tokens": 6},

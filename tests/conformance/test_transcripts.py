@@ -16,6 +16,8 @@ from antiphon.core.events import (
     Failed,
     ScoredToken,
     TextDelta,
+    ToolArgumentsDelta,
+    ToolCallStarted,
     Usage,
 )
 from tests.unit.api.live import running
@@ -37,6 +39,13 @@ FAILURE = (
     '{"error":{"message":"The model is not available at the moment: its engine is starting. '
     'Please try again later.",'
     '"type":"service_unavailable_error","param":null,"code":null}}'
+)
+
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
+CALL: tuple[Step, ...] = (
+    ToolCallStarted(0, 0, "a1", "f"),
+    ToolArgumentsDelta(0, 0, '{"x":'),
+    ToolArgumentsDelta(0, 0, "1}"),
 )
 
 
@@ -142,6 +151,65 @@ CASES = {
         whole="""
 {{head},"choices":[{"index":0,"message":{"role":"assistant","content":"","refusal":null,"annotations":[]},
 "logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":0,"total_tokens":1,
+"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},{details}},{tail}}""",
+    ),
+    "text and two calls": Case(
+        fields={"tools": TOOLS},
+        steps=(
+            TextDelta(0, "Hm"),
+            *CALL,
+            ToolCallStarted(0, 1, "b2", "f"),
+            ToolArgumentsDelta(0, 1, "{}"),
+            ChoiceEnded(0, "tool_calls"),
+            Completed(Usage(prompt_tokens=1, completion_tokens=2)),
+        ),
+        stream="""
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"content":"Hm"},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_a1","type":"function","function":{"name":"f","arguments":""}}]},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\\"x\\":"}}]},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"id":"call_b2","type":"function","function":{"name":"f","arguments":""}}]},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"tool_calls"}]}
+[DONE]""",
+        whole="""
+{{head},"choices":[{"index":0,"message":{"role":"assistant","content":"Hm","refusal":null,"annotations":[],
+"tool_calls":[{"id":"call_a1","type":"function","function":{"name":"f","arguments":"{\\"x\\":1}"}},
+{"id":"call_b2","type":"function","function":{"name":"f","arguments":"{}"}}]},
+"logprobs":null,"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,
+"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},{details}},{tail}}""",
+    ),
+    "required call": Case(
+        fields={"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "f"}}},
+        steps=(*CALL, ChoiceEnded(0, "stop"), Completed(Usage(prompt_tokens=1, completion_tokens=2))),
+        stream="""
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":null,"refusal":null},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_a1","type":"function","function":{"name":"f","arguments":""}}]},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\\"x\\":"}}]},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}
+[DONE]""",
+        whole="""
+{{head},"choices":[{"index":0,"message":{"role":"assistant","content":null,"refusal":null,"annotations":[],
+"tool_calls":[{"id":"call_a1","type":"function","function":{"name":"f","arguments":"{\\"x\\":1}"}}]},
+"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,
+"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},{details}},{tail}}""",
+    ),
+    "deprecated call": Case(
+        fields={"functions": [{"name": "f"}]},
+        steps=(*CALL, ChoiceEnded(0, "tool_calls"), Completed(Usage(prompt_tokens=1, completion_tokens=2))),
+        stream="""
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"function_call":{"name":"f","arguments":""}},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"function_call":{"arguments":"{\\"x\\":"}},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"function_call":{"arguments":"1}"}},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"function_call"}]}
+[DONE]""",
+        whole="""
+{{head},"choices":[{"index":0,"message":{"role":"assistant","content":null,"refusal":null,"annotations":[],
+"function_call":{"name":"f","arguments":"{\\"x\\":1}"}},
+"logprobs":null,"finish_reason":"function_call"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,
 "prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},{details}},{tail}}""",
     ),
     "failure": Case(

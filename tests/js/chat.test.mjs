@@ -94,3 +94,63 @@ test("leaving a stream early does no harm", async () => {
 
   assert.equal(after.usage.completion_tokens, 3);
 });
+
+const tools = [
+  {
+    type: "function",
+    function: {
+      name: "get_weather",
+      parameters: {
+        type: "object",
+        properties: { city: { type: "string", maxLength: 40 }, days: { type: "integer", minimum: 1, maximum: 7 } },
+        required: ["city", "days"],
+        additionalProperties: false,
+      },
+      strict: true,
+    },
+  },
+];
+
+test("a call arrives whole through the stream helper", async () => {
+  const options = { model, messages, tools, tool_choice: "required", parallel_tool_calls: false };
+  const stream = client.chat.completions.stream({ ...options, max_completion_tokens: 400 });
+  const [choice] = (await stream.finalChatCompletion()).choices;
+
+  assert.equal(choice.finish_reason, "tool_calls");
+  assert.equal(choice.message.content, null);
+  const [call] = choice.message.tool_calls;
+  assert.match(call.id, /^call_[A-Za-z0-9]{24}$/);
+  assert.equal(call.type, "function");
+  assert.equal(call.function.name, "get_weather");
+  assert.deepEqual(Object.keys(JSON.parse(call.function.arguments)), ["city", "days"]);
+});
+
+test("runTools calls the function with what was asked for", async () => {
+  const asked = [];
+  const run = client.chat.completions.runTools(
+    {
+      model,
+      messages,
+      tools: [
+        {
+          type: "function",
+          function: {
+            ...tools[0].function,
+            parse: JSON.parse,
+            function: (arguments_) => {
+              asked.push(arguments_);
+              return "rain";
+            },
+          },
+        },
+      ],
+      tool_choice: { type: "function", function: { name: "get_weather" } },
+      max_completion_tokens: 400,
+    },
+    { maxChatCompletions: 1 },
+  );
+  await run.done();
+
+  assert.equal(asked.length, 1);
+  assert.equal(run.messages.at(-1).role, "tool");
+});

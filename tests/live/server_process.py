@@ -28,7 +28,7 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env=os.environ | environment,
+                env=os.environ | {"XDG_DATA_HOME": str(folder)} | environment,
                 start_new_session=True,
             )
 

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,45 @@ def test_server_ends_on_a_signal_and_reports_where_it_was() -> None:
     assert [serving.model for serving in seen] == ["fake"]
     assert seen[0].base_url.startswith("http://127.0.0.1:")
     assert seen[0].loopback
+
+
+def opened(settings: Settings) -> str:
+    """The kind of store that these settings open."""
+    with app.opened_store(settings) as store:
+        return type(store).__name__
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder for this test alone."""
+    monkeypatch.setattr(app, "data_folder", lambda: tmp_path)
+    return tmp_path
+
+
+def test_store_is_the_file_that_was_named(data: Path) -> None:
+    """Else one in the data folder; the fake engine leaves nothing behind."""
+    assert opened(Settings(engine="fake")) == "MemoryStore"
+    assert opened(Settings(store="off")) == "NoneType"
+    assert list(data.iterdir()) == []
+    assert opened(Settings(engine="fake", store=str(data / "mine.db"))) == "SqliteStore"
+    assert opened(Settings()) == "SqliteStore"
+    assert {"mine.db", "completions.db"} <= {path.name for path in data.iterdir()}
+
+
+def test_named_file_that_cannot_be_used_is_a_start_error(data: Path) -> None:
+    """In one line."""
+    with pytest.raises(StartError, match=r"^store: .*: Is a directory$"):
+        opened(Settings(store=str(data)))
+
+
+def test_default_file_in_use_leaves_a_server_without_a_store(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A second server on the machine starts all the same, and says so."""
+    with app.opened_store(Settings()):
+        assert opened(Settings()) == "NoneType"
+
+    assert "another server stores its completions there; completions are not stored" in caplog.text
 
 
 def test_taken_port_is_a_start_error() -> None:

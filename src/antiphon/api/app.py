@@ -18,10 +18,12 @@ from antiphon.api.options import ApiOptions
 from antiphon.api.routes.chat import ChatRoutes
 from antiphon.api.routes.health import HealthRoutes
 from antiphon.api.routes.models import ModelRoutes
+from antiphon.api.routes.stored import StoredRoutes
 from antiphon.api.routing import Dispatcher, Endpoint
 from antiphon.service.completions import Completions
 from antiphon.service.health import Health
 from antiphon.service.models import ModelRegistry
+from antiphon.service.stored import StoredCompletions
 
 __all__ = ["ApiApp", "ApiOptions", "Services", "create_app"]
 
@@ -33,6 +35,8 @@ class Services:
     completions: Completions
     models: ModelRegistry
     health: Health
+    stored: StoredCompletions | None = None
+    """None: completions are not stored, and the routes to stored ones are not there."""
 
 
 class ApiApp:
@@ -58,14 +62,25 @@ def create_app(services: Services, options: ApiOptions) -> ApiApp:
 
 
 def _endpoints(services: Services, lifecycle: Lifecycle, options: ApiOptions) -> Iterator[Endpoint]:
-    chat = ChatRoutes(services.completions, services.models, lifecycle, options)
+    chat = ChatRoutes(services.completions, services.stored, services.models, lifecycle, options)
     models = ModelRoutes(services.models)
     health = HealthRoutes(services.health, lifecycle)
     # Many users forget the /v1 in the base URL.
     for prefix in ("/v1", ""):
         yield Endpoint("POST", f"{prefix}/chat/completions", chat.create, public=False)
+        if services.stored is not None:
+            yield from _stored_endpoints(f"{prefix}/chat/completions", StoredRoutes(services.stored, options))
         yield Endpoint("GET", f"{prefix}/models", models.list, public=False)
         yield Endpoint("GET", f"{prefix}/models/{{model_id:path}}", models.retrieve, public=False)
     yield Endpoint("GET", "/health/live", health.live, public=True)
     yield Endpoint("GET", "/health/ready", health.ready, public=True)
     yield Endpoint("GET", "/health", health.ready, public=False)
+
+
+def _stored_endpoints(path: str, stored: StoredRoutes) -> Iterator[Endpoint]:
+    one = f"{path}/{{completion_id}}"
+    yield Endpoint("GET", path, stored.list, public=False)
+    yield Endpoint("GET", one, stored.retrieve, public=False)
+    yield Endpoint("POST", one, stored.update, public=False)
+    yield Endpoint("DELETE", one, stored.delete, public=False)
+    yield Endpoint("GET", f"{one}/messages", stored.messages, public=False)

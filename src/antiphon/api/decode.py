@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from antiphon.api.options import ApiOptions
+from antiphon.api.stored import StoreWish, store_wish
 from antiphon.api.wire import fields
 from antiphon.api.wire.fields import FieldValues, read_fields, unknown_fields
 from antiphon.api.wire.reader import Cursor
-from antiphon.api.wire.words import type_name
+from antiphon.api.wire.words import excerpt, type_name
 from antiphon.core.errors import InvalidValue, NumberOutOfRange, UnknownParameter
-from antiphon.core.messages import ChatRequest, SamplingOptions
+from antiphon.core.messages import ChatRequest, FunctionTool, SamplingOptions, ToolChoice
 from antiphon.service.models import ModelRegistry
 
 
@@ -25,8 +26,12 @@ class ChatCall:
     stream: bool
     include_usage: bool
     obfuscate: bool
+    functions: bool
+    """Calls are to be spelled in the deprecated form."""
+    wish: StoreWish | None
+    """What to keep, where the answer is to be stored."""
     ignored: tuple[str, ...]
-    """Fields the caller sent that have no effect and that it should hear about, as it spelled them."""
+    """Fields the caller sent that nobody knows, as it spelled them."""
 
 
 def decode_chat(body: object, models: ModelRegistry, options: ApiOptions) -> ChatCall:
@@ -55,13 +60,16 @@ def decode_chat(body: object, models: ModelRegistry, options: ApiOptions) -> Cha
         stream=streamed,
         include_usage=stream_options.include_usage,
         obfuscate=stream_options.include_obfuscation,
-        ignored=unknown + values.announced(),
+        functions=bool(values[fields.FUNCTIONS]),
+        wish=store_wish(body, values),
+        ignored=unknown,
     )
 
 
 def _request(values: FieldValues) -> ChatRequest:
     max_completion_tokens = values[fields.MAX_COMPLETION_TOKENS]
     max_tokens = values[fields.MAX_TOKENS]
+    tools, choice = _tools(values)
     return ChatRequest(
         model=values[fields.MODEL],
         messages=values[fields.MESSAGES],
@@ -74,7 +82,35 @@ def _request(values: FieldValues) -> ChatRequest:
         min_tokens=values[fields.MIN_TOKENS],
         ignore_eos=values[fields.IGNORE_EOS],
         stop_token_ids=values[fields.STOP_TOKEN_IDS],
+        tools=tools,
+        tool_choice=choice,
+        parallel_tool_calls=values[fields.PARALLEL_TOOL_CALLS] and not values[fields.FUNCTIONS],
     )
+
+
+def _tools(values: FieldValues) -> tuple[tuple[FunctionTool, ...], ToolChoice]:
+    """The tools and the choice among them, from either form."""
+    functions, tools = values[fields.FUNCTIONS], values[fields.TOOLS]
+    if functions and tools:
+        reason = "Invalid value for 'functions': only one of 'functions' and 'tools' can be specified."
+        raise InvalidValue("functions", reason, code=None)
+    _check_choice("function_call", "functions", values[fields.FUNCTION_CALL], functions)
+    _check_choice("tool_choice", "tools", values[fields.TOOL_CHOICE], tools)
+    choice = values[fields.FUNCTION_CALL] if functions else values[fields.TOOL_CHOICE]
+    return functions or tools, choice or ToolChoice()
+
+
+def _check_choice(name: str, among: str, choice: ToolChoice | None, tools: tuple[FunctionTool, ...]) -> None:
+    # `none` and `auto` hold for no tools too: frameworks send them without any.
+    if choice is None or (choice.names is None and choice.mode != "required"):
+        return
+    if not tools:
+        reason = f"Invalid value for '{name}': '{name}' is only allowed when '{among}' are specified."
+        raise InvalidValue(name, reason, code=None)
+    missing = set(choice.names or ()) - {tool.name for tool in tools}
+    if missing:
+        reason = f"Invalid value for '{name}': function '{excerpt(min(missing))}' is not in '{among}'."
+        raise InvalidValue(name, reason, code=None)
 
 
 def _sampling(values: FieldValues) -> SamplingOptions:

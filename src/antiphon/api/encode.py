@@ -1,11 +1,11 @@
 """From the conversation vocabulary to the wire: events become chunks, or fold into one completion.
 
 Both are machines without I/O. `ChunkEncoder` gives the chunks of a stream in OpenAI's order: a
-role chunk per choice, text, one finish chunk per choice, the usage chunk when asked for. An
+role chunk per choice, text, calls, one finish chunk per choice, the usage chunk when asked for. An
 unstreamed answer is `CompletionFold` over the very same events. Keys are in the order OpenAI
 writes them; a key that has nothing to say is left out where OpenAI leaves it out.
 
-Invariant: per choice one role, then text, then one finish reason; nothing after `Completed`.
+Invariant: per choice one role, then text, then calls, then one finish reason; nothing after `Completed`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,11 +16,13 @@ import msgspec
 
 from antiphon.core.events import (
     AlternativeToken,
+    AnswerEvent,
     ChoiceEnded,
-    Completed,
     FinishReason,
     ScoredToken,
     TextDelta,
+    ToolArgumentsDelta,
+    ToolCallStarted,
     Usage,
 )
 
@@ -52,6 +54,10 @@ class AnswerShape:
     logprobs: bool = False
     include_usage: bool = False
     obfuscate: bool = False
+    calls_only: bool = False
+    """It must call: there is no text to begin with."""
+    functions: bool = False
+    """Its call is spelled in the deprecated form."""
 
 
 class ChunkEncoder:
@@ -67,11 +73,11 @@ class ChunkEncoder:
 
         The Python SDK's accumulator fails when a choice appears before a lower one has.
         """
-        delta = {"role": "assistant", "content": "", "refusal": None}
+        delta = {"role": "assistant", "content": None if self._shape.calls_only else "", "refusal": None}
         logprobs = _logprobs(()) if self._shape.logprobs else None
         return [self._choice_chunk(index, delta, logprobs, None) for index in range(self._head.choices)]
 
-    def push(self, event: TextDelta | ChoiceEnded | Completed) -> list[Json]:
+    def push(self, event: AnswerEvent) -> list[Json]:
         """The chunks that an event adds: none or one."""
         match event:
             case TextDelta(text="", tokens=()):
@@ -79,6 +85,12 @@ class ChunkEncoder:
             case TextDelta(choice, text, tokens):
                 logprobs = _logprobs(tokens) if self._shape.logprobs else None
                 return [self._choice_chunk(choice, {"content": text}, logprobs, None)]
+            case ToolCallStarted(choice, index):
+                call = _call(event, "", self._shape)
+                return [self._choice_chunk(choice, _call_delta(index, call, self._shape), None, None)]
+            case ToolArgumentsDelta(choice, index, text):
+                more = {"arguments": text} if self._shape.functions else {"function": {"arguments": text}}
+                return [self._choice_chunk(choice, _call_delta(index, more, self._shape), None, None)]
             case ChoiceEnded(choice, reason):
                 return [self._choice_chunk(choice, {}, None, reason)]
             case _:
@@ -87,7 +99,8 @@ class ChunkEncoder:
     def _choice_chunk(
         self, index: int, delta: Json, logprobs: Json | None, reason: FinishReason | None
     ) -> Json:
-        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        told = _reason(reason, self._shape)
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": told}
         return self._chunk([choice], None)
 
     def _chunk(self, choices: Sequence[Json], usage: Usage | None) -> Json:
@@ -117,15 +130,22 @@ class CompletionFold:
         self._shape = shape
         self._texts: list[list[str]] = [[] for _ in range(head.choices)]
         self._tokens: list[list[ScoredToken]] = [[] for _ in range(head.choices)]
+        self._calls: list[list[ToolCallStarted]] = [[] for _ in range(head.choices)]
+        self._arguments: dict[tuple[int, int], list[str]] = {}
         self._reasons: list[FinishReason | None] = [None] * head.choices
         self._usage: Usage | None = None
 
-    def push(self, event: TextDelta | ChoiceEnded | Completed) -> None:
+    def push(self, event: AnswerEvent) -> None:
         """Take the next event."""
         match event:
             case TextDelta(choice, text, tokens):
                 self._texts[choice].append(text)
                 self._tokens[choice].extend(tokens)
+            case ToolCallStarted(choice, index):
+                self._calls[choice].append(event)
+                self._arguments[choice, index] = []
+            case ToolArgumentsDelta(choice, index, text):
+                self._arguments[choice, index].append(text)
             case ChoiceEnded(choice, reason):
                 self._reasons[choice] = reason
             case _:
@@ -148,15 +168,44 @@ class CompletionFold:
     def _choice(self, index: int) -> Json:
         return {
             "index": index,
-            "message": {
-                "role": "assistant",
-                "content": "".join(self._texts[index]),
-                "refusal": None,
-                "annotations": [],
-            },
+            "message": self._message(index),
             "logprobs": _logprobs(self._tokens[index]) if self._shape.logprobs else None,
-            "finish_reason": self._reasons[index],
+            "finish_reason": _reason(self._reasons[index], self._shape),
         }
+
+    def _message(self, index: int) -> Json:
+        calls = [
+            _call(call, "".join(self._arguments[index, call.index]), self._shape)
+            for call in self._calls[index]
+        ]
+        text = "".join(self._texts[index])
+        message: Json = {
+            "role": "assistant",
+            "content": None if calls and not text else text,
+            "refusal": None,
+            "annotations": [],
+        }
+        if not calls:
+            return message
+        return message | ({"function_call": calls[0]} if self._shape.functions else {"tool_calls": calls})
+
+
+def _call(call: ToolCallStarted, arguments: str, shape: AnswerShape) -> Json:
+    function = {"name": call.name, "arguments": arguments}
+    return function if shape.functions else {"id": call_id(call.id), "type": "function", "function": function}
+
+
+def _call_delta(index: int, call: Json, shape: AnswerShape) -> Json:
+    return {"function_call": call} if shape.functions else {"tool_calls": [{"index": index, **call}]}
+
+
+def _reason(reason: FinishReason | None, shape: AnswerShape) -> str | None:
+    return "function_call" if reason == "tool_calls" and shape.functions else reason
+
+
+def call_id(bare: str) -> str:
+    """How a call's id is spelled on the wire."""
+    return f"call_{bare}"
 
 
 def completion_id(bare: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+from antiphon.api.encode import completion_id
 from antiphon.api.wire.words import excerpt
 from antiphon.core.errors import (
     AntiphonError,
@@ -22,6 +23,7 @@ from antiphon.core.errors import (
     EmptyArray,
     EngineFailed,
     EngineUnavailable,
+    FunctionSchemaRefused,
     InternalError,
     InvalidRequest,
     InvalidType,
@@ -33,6 +35,8 @@ from antiphon.core.errors import (
     Overloaded,
     SchemaRefused,
     ServerError,
+    StoredNotFound,
+    StoreUnavailable,
     StringTooLong,
     UnknownParameter,
     UnsupportedParameter,
@@ -99,6 +103,15 @@ class MethodNotAllowed(HttpError):
     allowed: tuple[str, ...]
 
 
+@dataclass(eq=False)
+class IdNotFound(HttpError):
+    """An id that nothing of its kind has, as the client wrote it."""
+
+    what: str
+    """Begins a sentence: "Message"."""
+    id: str
+
+
 class BodyTimeout(HttpError):
     """The request did not arrive in time."""
 
@@ -162,7 +175,7 @@ class Row(Generic[E]):
     type: str
     code: Callable[[E], str | None]
     message: Callable[[E], str]
-    param: str | None = None
+    param: str | Callable[[E], str] | None = None
     """For classes that do not name a field themselves."""
 
 
@@ -197,13 +210,18 @@ def _range_message(error: NumberOutOfRange) -> str:
     )
 
 
-def _schema_message(error: SchemaRefused) -> str:
+def _schema_message(error: SchemaRefused | FunctionSchemaRefused) -> str:
+    subject = "response_format" if isinstance(error, SchemaRefused) else "function"
     # OpenAI prints the place as a Python tuple: (), ('a',) or ('a', 'b').
     context = tuple(excerpt(key) for key in error.context)
     return (
-        f"Invalid schema for response_format '{excerpt(error.name)}': "
+        f"Invalid schema for {subject} '{excerpt(error.name)}': "
         f"In context={excerpt(str(context), 300)}, {excerpt(error.reason, 300)}"
     )
+
+
+def _not_found(what: str, id: str) -> str:
+    return f"{what} with id '{excerpt(id)}' not found."
 
 
 _SERVER_MESSAGE = (
@@ -258,6 +276,8 @@ ROWS: tuple[Row[Any], ...] = (
         "model_not_found",
         lambda e: f"The model `{excerpt(e.model)}` does not exist or you do not have access to it.",
     ),
+    _http(StoredNotFound, 404, None, lambda e: _not_found("Chat completion", completion_id(e.id))),
+    _http(IdNotFound, 404, None, lambda e: _not_found(e.what, e.id)),
     Row(
         ContextLengthExceeded,
         400,
@@ -272,6 +292,14 @@ ROWS: tuple[Row[Any], ...] = (
         param="messages",
     ),
     Row(SchemaRefused, 400, INVALID, _code(None), _schema_message, param="response_format"),
+    Row(
+        FunctionSchemaRefused,
+        400,
+        INVALID,
+        _code("invalid_function_parameters"),
+        _schema_message,
+        param=lambda e: f"tools[{e.tool}].function.parameters",
+    ),
     Row(
         JsonWordMissing,
         400,
@@ -303,6 +331,13 @@ ROWS: tuple[Row[Any], ...] = (
         UNAVAILABLE,
         _code(None),
         lambda e: "The server is shutting down. Please try again later.",
+    ),
+    Row(
+        StoreUnavailable,
+        503,
+        UNAVAILABLE,
+        _code(None),
+        lambda e: "Stored completions are not available at the moment. Please try again later.",
     ),
     Row(EngineFailed, 503, SERVER, _code(None), lambda e: _SERVER_MESSAGE),
     Row(InternalError, 500, SERVER, _code(None), lambda e: _SERVER_MESSAGE),
@@ -363,7 +398,8 @@ _BY_KIND = MappingProxyType({row.kind: row for row in ROWS})
 def answer(error: AntiphonError) -> ErrorAnswer:
     """How this error is told to the client."""
     row = _BY_KIND[type(error)]
-    param = error.param if isinstance(error, InvalidRequest) else row.param
+    named = row.param(error) if callable(row.param) else row.param
+    param = error.param if isinstance(error, InvalidRequest) else named
     return ErrorAnswer(
         status=row.status,
         type=row.type,
@@ -376,7 +412,12 @@ def answer(error: AntiphonError) -> ErrorAnswer:
 
 def _headers(error: AntiphonError) -> dict[str, str]:
     match error:
-        case Overloaded(retry_after_s) | EngineUnavailable(retry_after_s) | ShuttingDown(retry_after_s):
+        case (
+            Overloaded(retry_after_s)
+            | EngineUnavailable(retry_after_s)
+            | StoreUnavailable(retry_after_s)
+            | ShuttingDown(retry_after_s)
+        ):
             wait_s = min(max(retry_after_s, 0.001), MAX_RETRY_AFTER_S)
             return {
                 "retry-after": str(math.ceil(wait_s)),

@@ -20,6 +20,8 @@ class Exchange:
     """Made here, never taken from the client."""
     route: str = "-"
     """The template of the route, once one matched."""
+    project: str = ""
+    """Whose stored completions the request may see, once its key was checked."""
     status: int = 0
     """0 until the answer started."""
     headers: dict[str, str] = field(default_factory=dict)

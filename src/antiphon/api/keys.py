@@ -15,6 +15,9 @@ from starlette.types import Scope
 
 from antiphon.api.errors import KeyRefused, KeyRequired
 
+NO_PROJECT = "default"
+"""The project of everybody where no key is needed."""
+
 
 class KeyRing:
     """The keys that open this server."""
@@ -23,15 +26,15 @@ class KeyRing:
         """Accept any of these keys; with none at all, accept everybody."""
         self._digests = tuple(_digest(key) for key in keys)
 
-    def check(self, scope: Scope) -> None:
-        """Pass when the request carries a good key, or none is needed.
+    def check(self, scope: Scope) -> str:
+        """Whose request it is, when it carries a good key or none is needed: the key's digest, or "default".
 
         Raises:
             KeyRequired: there is no bearer token.
             KeyRefused: there is one, and it is wrong.
         """
         if not self._digests:
-            return
+            return NO_PROJECT
         key = _bearer_token(Headers(scope=scope))
         if not key:
             raise KeyRequired()
@@ -40,6 +43,7 @@ class KeyRing:
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         if True not in matches:
             raise KeyRefused(masked(key))
+        return digest.hex()
 
 
 def masked(key: str) -> str:

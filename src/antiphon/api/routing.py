@@ -58,7 +58,7 @@ class Dispatcher:
         """
         found = self._find(scope)
         if not (found and all(endpoint.public for endpoint in found)):
-            self._keys.check(scope)
+            exchange_of(scope).project = self._keys.check(scope)
         await self._choose(found, scope)(scope, receive, send)
 
     def _find(self, scope: Scope) -> list[Endpoint]:

@@ -7,13 +7,16 @@
     │   │   ├── NumberOutOfRange       ├── StringTooLong         ├── ArrayTooLong
     │   │   ├── EmptyArray             ├── UnsupportedParameter  └── UnknownParameter
     │   ├── ModelNotFound
+    │   ├── StoredNotFound
     │   ├── ContextLengthExceeded
     │   ├── SchemaRefused
+    │   ├── FunctionSchemaRefused
     │   └── JsonWordMissing
     └── ServerError                    the request may be fine
         ├── Overloaded                 no room now
         ├── EngineUnavailable          the engine is starting or down; nothing was generated
         ├── EngineFailed               the engine died or failed while it generated
+        ├── StoreUnavailable           what should be stored, or was, cannot be had now
         └── InternalError              anything unforeseen
 
 `api/errors` gives each its status, type, code and message. Errors of HTTP itself live there too.
@@ -127,6 +130,14 @@ class ModelNotFound(ClientError):
 
 
 @dataclass(eq=False)
+class StoredNotFound(ClientError):
+    """The caller's project has no stored completion of this id."""
+
+    id: str
+    """Without what an API writes before it."""
+
+
+@dataclass(eq=False)
 class ContextLengthExceeded(ClientError):
     """The rendered prompt leaves no room to answer."""
 
@@ -142,6 +153,18 @@ class SchemaRefused(ClientError):
     reason: str
     context: tuple[str, ...] = ()
     """Where in the schema: the keys that lead there."""
+
+
+@dataclass(eq=False)
+class FunctionSchemaRefused(ClientError):
+    """The parameters of a strict function that cannot be held."""
+
+    tool: int
+    """Its place among the tools, from 0."""
+    name: str
+    reason: str
+    context: tuple[str, ...] = ()
+    """As in `SchemaRefused`."""
 
 
 @dataclass(eq=False)
@@ -166,6 +189,13 @@ class EngineUnavailable(ServerError):
 @dataclass(eq=False)
 class EngineFailed(ServerError):
     """The engine died or failed while it worked on this request."""
+
+
+@dataclass(eq=False)
+class StoreUnavailable(ServerError):
+    """The store of completions cannot be read or written now, or has too much to do."""
+
+    retry_after_s: float = 2.0
 
 
 @dataclass(eq=False)

@@ -1,6 +1,7 @@
 """What the assistant says, as it says it: the events of one completion.
 
-Invariant: per choice any number of `TextDelta`s, then one `ChoiceEnded`; then one `Completed` for
+Invariant: per choice any number of `TextDelta`s, then the calls, one after the other, each one
+`ToolCallStarted` and its `ToolArgumentsDelta`s; then one `ChoiceEnded`; then one `Completed` for
 the whole. A completion that cannot go on ends in one `Failed` instead, and nothing follows.
 """
 
@@ -9,7 +10,7 @@ from typing import Literal
 
 from antiphon.core.errors import AntiphonError
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,26 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallStarted:
+    """A choice begins to call a function; the choice's calls are numbered from 0."""
+
+    choice: int
+    index: int
+    id: str
+    """Unique; letters and digits."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolArgumentsDelta:
+    """More of the JSON text of a call's arguments."""
+
+    choice: int
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChoiceEnded:
     """A choice is complete."""
 
@@ -74,4 +95,7 @@ class Failed:
     error: AntiphonError
 
 
-AssistantEvent = TextDelta | ChoiceEnded | Completed | Failed
+AnswerEvent = TextDelta | ToolCallStarted | ToolArgumentsDelta | ChoiceEnded | Completed
+"""The events of an answer that goes well."""
+
+AssistantEvent = AnswerEvent | Failed

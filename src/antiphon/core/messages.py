@@ -14,12 +14,50 @@ Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that the assistant called, as a conversation remembers it."""
+
+    id: str
+    name: str
+    arguments: str
+    """Meant to be JSON; what a client replays need not be."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn of the conversation; content parts are already joined into one text."""
 
     role: Role
     content: str
     name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Of an assistant: what it called, answered by the messages that follow."""
+    tool_call_id: str | None = None
+    """Of a tool: the call that this answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTool:
+    """A function that the assistant may call.
+
+    `parameters` is a JSON Schema of an object; an empty one stands for no arguments. `strict` asks
+    for a refusal when it cannot be held; without it the arguments are then any JSON object.
+    """
+
+    name: str
+    description: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Whether and what the assistant calls."""
+
+    mode: Literal["none", "auto", "required", "named"] = "auto"
+    """`named` is exactly one call of the one function in `names`."""
+    names: tuple[str, ...] | None = None
+    """The functions that may be called; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +117,8 @@ class ChatRequest:
     min_tokens: int = 0
     ignore_eos: bool = False
     stop_token_ids: tuple[int, ...] = ()
+    tools: tuple[FunctionTool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    """Says nothing where there are no tools."""
+    parallel_tool_calls: bool = True
+    """False: at most one call per answer."""

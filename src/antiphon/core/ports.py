@@ -4,7 +4,7 @@ Every port has one contract suite in `tests/contract`, run against each implemen
 All async members run on the API process's event loop and never block it.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from antiphon.core.generation import (
@@ -14,7 +14,8 @@ from antiphon.core.generation import (
     GenerationRequest,
     ModelInfo,
 )
-from antiphon.core.messages import Message
+from antiphon.core.messages import FunctionTool, Message
+from antiphon.core.stored import StoredCompletion, StoredPage, StoredQuery
 
 
 class Generation(Protocol):
@@ -101,10 +102,49 @@ class Tokenizer(Protocol):
 class ChatTemplate(Protocol):
     """The model's own way of writing a conversation down."""
 
-    def render(self, messages: Sequence[Message]) -> str:
+    def render(self, messages: Sequence[Message], tools: Sequence[FunctionTool] = ()) -> str:
         """The prompt text, special tokens spelled out, ready for the assistant's turn.
+
+        It tells of the tools, and of earlier calls, in the syntax of `text.tools.hermes`.
 
         Raises:
             InvalidValue: the template refuses this conversation.
         """
+        ...
+
+
+class CompletionStore(Protocol):
+    """Completions that outlive their request. A project never sees another's, nor that they exist.
+
+    What returned is committed: no crash of this process or of the machine loses it. Whatever cannot
+    be done raises `StoreUnavailable`; then nothing is promised, and a later call may work again.
+    """
+
+    async def check(self) -> None:
+        """Pass where an `add` that follows is expected to work."""
+        ...
+
+    async def add(self, completion: StoredCompletion) -> None:
+        """Keep a new completion."""
+        ...
+
+    async def get(self, project: str, id: str) -> StoredCompletion | None:
+        """The completion, or None where this project has none of this id."""
+        ...
+
+    async def list(self, project: str, query: StoredQuery) -> StoredPage | None:
+        """At most `query.limit` completions, fewer where they are large; at least one if there is one.
+
+        None where the project never had the completion to go on behind.
+        """
+        ...
+
+    async def set_metadata(
+        self, project: str, id: str, metadata: Mapping[str, str]
+    ) -> StoredCompletion | None:
+        """Replace all metadata; the completion as it is now, or None as with `get`."""
+        ...
+
+    async def delete(self, project: str, id: str) -> bool:
+        """Forget a completion; whether there was one."""
         ...

@@ -1,4 +1,4 @@
-"""The text of one choice: tokens → stop strings → characters → `TextDelta`.
+"""The text of one choice: tokens → opening of a call → stop strings → characters → `TextDelta`.
 
 Tokens are taken one by one, so what is delivered and what is counted never depends on how the
 engine grouped them. Where neither stop strings nor logprobs are asked for, a whole group is
@@ -8,12 +8,15 @@ A token's score goes out with the first of its bytes that is delivered. So a tok
 string cuts in two keeps its score, and one of which nothing is delivered loses it. A token
 without bytes counts as delivered once everything before it is.
 
+Where calls are possible the text ends at the tag that opens the first one. What comes behind it is
+kept for whoever reads calls: stop strings and scores are of the text alone.
+
 Invariant: for any grouping of the same tokens the concatenated text, the concatenated scores, the
 count and the end are the same.
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from antiphon.core.events import AlternativeToken, ScoredToken, TextDelta
 from antiphon.core.generation import TokenDelta, TokenLogprob
@@ -45,13 +48,23 @@ class ChoiceText:
     """Turns the tokens of one choice into its text, up to a stop string."""
 
     def __init__(
-        self, tokenizer: Tokenizer, scorer: TokenScorer, stops: StopStrings, min_tokens: int
+        self,
+        tokenizer: Tokenizer,
+        scorer: TokenScorer,
+        stops: StopStrings,
+        min_tokens: int,
+        opening: StopStrings | None = None,
     ) -> None:
-        """A stop string is not looked for in the first `min_tokens` tokens."""
+        """A stop string is not looked for in the first `min_tokens` tokens.
+
+        `opening` finds the tag at which the text ends and calls begin, where there may be any.
+        """
         self._bytes = tokenizer.token_bytes
         self._scorer = scorer
         self._matcher = StopMatcher(stops) if stops else None
         self._min_tokens = min_tokens
+        self._opening = StopMatcher(opening) if opening else None
+        self._call = bytearray()
         self._detokenizer = Detokenizer()
         self._scores: deque[tuple[int, ScoredToken]] = deque()
         self._arrived = 0
@@ -62,10 +75,18 @@ class ChoiceText:
         """Tokens generated, up to and including the one that completed a stop string."""
         self.stopped = False
         """A stop string is complete: take no more tokens."""
+        self.calling = False
+        """The text is over: what comes now belongs to calls."""
+
+    def take_call(self) -> bytes:
+        """What came behind the opening tag since this was last asked."""
+        data = bytes(self._call)
+        self._call.clear()
+        return data
 
     def push(self, delta: TokenDelta, choice: int) -> TextDelta | None:
         """The text that may be delivered after these tokens, or None where there is none yet."""
-        if self._matcher is None and not delta.logprobs:
+        if self._matcher is None and self._opening is None and not delta.logprobs:
             self.tokens += len(delta.token_ids)
             text = self._detokenizer.push(b"".join(map(self._bytes, delta.token_ids)))
             return TextDelta(choice, text) if text else None
@@ -79,15 +100,46 @@ class ChoiceText:
 
     def flush(self, choice: int) -> TextDelta | None:
         """The text that was held back, now that the choice has ended without a stop string."""
-        held = self._matcher.flush() if self._matcher else b""
-        return self._delta(choice, [self._decode(held), self._detokenizer.flush()])
+        return self._delta(choice, [*self._rest()])
 
     def _take(self, token: int, logprob: Sequence[TokenLogprob]) -> str:
         data = self._bytes(token)
         self.tokens += 1
+        if self.calling:
+            self._call += data
+            return ""
         if logprob:
             self._scores.append((self._arrived, self._scorer.score(logprob[0])))
         self._arrived += len(data)
+        return self._text(data) if self._opening is None else self._text_or_call(self._opening, data)
+
+    def _text_or_call(self, opening: StopMatcher, data: bytes) -> str:
+        text = self._text(self._before_call(opening, data))
+        if self.stopped:
+            self._call.clear()
+            return text
+        return text + "".join(self._rest()) if self.calling else text
+
+    def _before_call(self, opening: StopMatcher, data: bytes) -> bytes:
+        """The bytes that certainly belong to the text; from behind the tag on they are kept."""
+        text = bytearray()
+        for end in range(1, len(data) + 1):
+            piece, self.calling = opening.push(data[end - 1 : end])
+            text += piece
+            if self.calling:
+                self._call += data[end:]
+                break
+        return bytes(text)
+
+    def _rest(self) -> Iterator[str]:
+        """What was held back of a text that is over."""
+        if self._opening and not self.calling:
+            yield self._text(self._opening.flush())
+        if self._matcher and not self.stopped:
+            yield self._decode(self._matcher.flush())
+        yield self._detokenizer.flush()
+
+    def _text(self, data: bytes) -> str:
         if self._matcher and self.tokens > self._min_tokens:
             data, self.stopped = self._matcher.push(data)
         return self._decode(data)

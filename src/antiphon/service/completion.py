@@ -2,7 +2,8 @@
 
 A stop string ends a choice here, above the engine, which is then told to stop it. Tokens that the
 engine generated beyond the stop string are neither delivered nor counted, so usage does not
-depend on how far ahead it was.
+depend on how far ahead it was. A choice that called ends in `tool_calls`, except where its budget
+cut it off, or where the caller named the function: OpenAI says `stop` there.
 
 Invariant: the events end in exactly one `Completed` or one `Failed`; the engine's generation is
 closed and the lease released before either is handed out, or when the events are closed early.
@@ -13,11 +14,21 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from antiphon.core.errors import AntiphonError, EngineFailed
-from antiphon.core.events import AssistantEvent, ChoiceEnded, Completed, Failed, FinishReason, Usage
+from antiphon.core.events import (
+    AnswerEvent,
+    AssistantEvent,
+    ChoiceEnded,
+    Completed,
+    Failed,
+    FinishReason,
+    Usage,
+)
 from antiphon.core.generation import ChoiceEnd, EngineEvent
 from antiphon.core.ports import Generation
 from antiphon.service.admission import Lease
+from antiphon.service.choice_calls import ChoiceCalls
 from antiphon.service.choice_text import ChoiceText
+from antiphon.service.recording import Recording
 
 
 @dataclass(eq=False)
@@ -37,10 +48,17 @@ class Completion:
     texts: tuple[ChoiceText, ...] = field(repr=False)
     generation: Generation = field(repr=False)
     lease: Lease = field(repr=False)
+    seed: int = 0
+    """What the choices are drawn with."""
+    recording: Recording | None = field(default=None, repr=False)
+    """Stores the completion; to be set before `events` is called."""
+    call_reason: FinishReason = "tool_calls"
+    """Why a choice ends that called."""
 
     def __post_init__(self) -> None:
         """All choices run; nothing is known of the prefix cache yet."""
         self._running = set(range(self.choices))
+        self._calls = tuple(ChoiceCalls() for _ in range(self.choices))
         self._cached_tokens = 0
 
     def events(self) -> AsyncGenerator[AssistantEvent, None]:
@@ -72,20 +90,29 @@ class Completion:
             await self.aclose()
         yield ending
 
-    def _answers(self, event: EngineEvent) -> list[AssistantEvent]:
-        """What one engine event means."""
+    def _answers(self, event: EngineEvent) -> list[AnswerEvent]:
+        """What one engine event means.
+
+        Raises:
+            EngineFailed: the engine let go of its constraint.
+        """
         choice = event.choice
         self._cached_tokens = max(self._cached_tokens, event.cached_tokens)
         text = self.texts[choice]
         reason: FinishReason | None = None
         if isinstance(event, ChoiceEnd):
-            delta, reason = text.flush(choice), event.reason
+            delta = text.flush(choice)
+            reason = "stop" if text.stopped else event.reason
         else:
             delta = text.push(event, choice)
             if text.stopped:
                 self.generation.stop(choice)
                 reason = "stop"
-        answers: list[AssistantEvent] = [] if delta is None else [delta]
+        answers: list[AnswerEvent] = [] if delta is None else [delta]
+        calls = self._calls[choice]
+        answers += calls.push(text.take_call(), choice)
+        if reason == "stop" and calls.begun:
+            reason = self.call_reason
         if reason is not None:
             self._running.remove(choice)
             answers.append(ChoiceEnded(choice, reason))
@@ -107,7 +134,8 @@ class _Events(AsyncGenerator[AssistantEvent, None]):
 
     def __init__(self, completion: Completion) -> None:
         self._completion = completion
-        self._inner = completion.run()
+        events = completion.run()
+        self._inner = events if completion.recording is None else completion.recording.listen(events)
 
     async def asend(self, value: None) -> AssistantEvent:
         return await self._inner.asend(value)

@@ -9,15 +9,23 @@ however the completion ends.
 """
 
 import asyncio
+import json
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from antiphon.core.errors import ContextLengthExceeded, JsonWordMissing, SchemaRefused
+from antiphon.core.errors import (
+    ContextLengthExceeded,
+    FunctionSchemaRefused,
+    InvalidValue,
+    JsonWordMissing,
+    SchemaRefused,
+)
 from antiphon.core.generation import Constraint, GenerationRequest, SamplingParams
 from antiphon.core.messages import (
     ChatRequest,
+    FunctionTool,
     JsonObjectFormat,
     JsonSchemaFormat,
     Message,
@@ -31,6 +39,8 @@ from antiphon.service.models import ModelRegistry
 from antiphon.text.prompt import encode_prompt
 from antiphon.text.response_format import ANY_OBJECT, constraint_of
 from antiphon.text.stop import StopStrings
+from antiphon.text.tools.grammar import arguments_schema, tool_constraint
+from antiphon.text.tools.hermes import OPENING
 
 MESSAGE_COST_CHARS = 32
 """What a message costs beyond its content to render, as characters that take as long (measured)."""
@@ -84,6 +94,7 @@ class Completions:
             ModelNotFound: no such model.
             ContextLengthExceeded: the prompt leaves no room for an answer.
             SchemaRefused: a strict response format cannot be held.
+            FunctionSchemaRefused: the parameters of a strict function cannot be held.
             JsonWordMissing: JSON mode without the word, where that rule is on.
             InvalidValue: the model's template refuses this conversation.
             Overloaded: no room now.
@@ -99,7 +110,7 @@ class Completions:
             raise
 
     async def _open_admitted(self, request: ChatRequest, lease: Lease) -> Completion:
-        prompt = await self._encode(request.messages)
+        prompt = await self._encode(request)
         room = self._parts.engine.info.context_length - len(prompt)
         if room < 1:
             raise ContextLengthExceeded(self._parts.engine.info.context_length, len(prompt))
@@ -119,8 +130,10 @@ class Completions:
 
     def _start(self, request: ChatRequest, tokens: GenerationRequest, lease: Lease) -> Completion:
         stops = StopStrings(request.stop)
+        may_call = bool(request.tools) and request.tool_choice.mode != "none"
+        opening = StopStrings((OPENING,)) if may_call else None
         texts = tuple(
-            ChoiceText(self._parts.tokenizer, self._scorer, stops, request.min_tokens)
+            ChoiceText(self._parts.tokenizer, self._scorer, stops, request.min_tokens, opening)
             for _ in range(request.choices)
         )
         return Completion(
@@ -133,17 +146,54 @@ class Completions:
             texts=texts,
             generation=self._parts.engine.generate(tokens),
             lease=lease,
+            seed=tokens.sampling.seed,
+            call_reason="stop" if request.tool_choice.mode == "named" else "tool_calls",
         )
 
-    async def _encode(self, messages: Sequence[Message]) -> list[int]:
-        parts = self._parts
-        size = sum(len(message.content) + MESSAGE_COST_CHARS for message in messages)
-        if size <= self._options.inline_prompt_chars:
+    async def _encode(self, request: ChatRequest) -> list[int]:
+        messages, tools, parts = request.messages, request.tools, self._parts
+        if not tools and _prompt_chars(messages) <= self._options.inline_prompt_chars:
             return encode_prompt(parts.template, parts.tokenizer, messages)
-        return await asyncio.to_thread(encode_prompt, parts.template, parts.tokenizer, messages)
+        return await asyncio.to_thread(encode_prompt, parts.template, parts.tokenizer, messages, tools)
 
     async def _constraint(self, request: ChatRequest) -> Constraint | None:
         """The constraint to generate under, proved to compile."""
+        answer = await self._answer_constraint(request)
+        return await self._tool_constraint(request, answer) if request.tools else answer
+
+    async def _tool_constraint(self, request: ChatRequest, answer: Constraint | None) -> Constraint:
+        """A constraint that lets the answer call; schemas that cannot be held are told or let go."""
+        try:
+            return await self._checked_tools(request, request.tools, answer)
+        except SchemaRefused:
+            held = [await self._held(place, tool) for place, tool in enumerate(request.tools)]
+        try:
+            return await self._checked_tools(request, held, answer)
+        except SchemaRefused:
+            # Each compiles: it is their sum that goes beyond a bound.
+            reason = "Invalid schemas in 'tools': together they are too complex."
+            raise InvalidValue("tools", reason, code="invalid_function_parameters") from None
+
+    async def _checked_tools(
+        self, request: ChatRequest, tools: Sequence[FunctionTool], answer: Constraint | None
+    ) -> Constraint:
+        constraint = tool_constraint(tools, request.tool_choice, request.parallel_tool_calls, answer)
+        await self._parts.engine.check(constraint)
+        return constraint
+
+    async def _held(self, place: int, tool: FunctionTool) -> FunctionTool:
+        """The tool with parameters that can be held: its own, or any object where it is not strict."""
+        schema = json.dumps(dict(arguments_schema(tool.parameters)), ensure_ascii=False)
+        try:
+            await self._parts.engine.check(Constraint("json_schema", schema))
+        except SchemaRefused as refused:
+            if tool.strict:
+                raise FunctionSchemaRefused(place, tool.name, refused.reason, refused.context) from None
+            return replace(tool, parameters={"additionalProperties": True})
+        return tool
+
+    async def _answer_constraint(self, request: ChatRequest) -> Constraint | None:
+        """The constraint of an answer that calls nothing."""
         constraint = constraint_of(request.response_format)
         if constraint is None:
             return None
@@ -162,6 +212,12 @@ class Completions:
             return
         if not any("json" in message.content.lower() for message in request.messages):
             raise JsonWordMissing()
+
+
+def _prompt_chars(messages: Sequence[Message]) -> int:
+    """How long a conversation takes to render, in characters."""
+    calls = sum(len(call.arguments) for message in messages for call in message.tool_calls)
+    return calls + sum(len(message.content) + MESSAGE_COST_CHARS for message in messages)
 
 
 def _sampling_params(options: SamplingOptions, top_logprobs: int | None) -> SamplingParams:

@@ -9,28 +9,43 @@ rendered text with just the template's own control tokens recognised.
 Invariant: the control ids of a prompt are those the template alone would write around any content.
 """
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from antiphon.core.errors import InvalidValue
-from antiphon.core.messages import Message
+from antiphon.core.messages import FunctionTool, Message, ToolCall
 from antiphon.core.ports import ChatTemplate, Tokenizer
+from antiphon.text.tools.hermes import arguments_value
 
 _PRIVATE_USE: Final = (*range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE), *range(0x100000, 0x10FFFE))
 
 
-def encode_prompt(template: ChatTemplate, tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:
+_TOO_DEEP: Final = "A tool's parameters or a tool call's arguments are nested too deeply."
+
+
+def encode_prompt(
+    template: ChatTemplate,
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    tools: Sequence[FunctionTool] = (),
+) -> list[int]:
     """The prompt's token ids, ready for the assistant's turn.
 
     Raises:
         InvalidValue: the template refuses this conversation.
     """
     controls = _Controls.of(tuple(tokenizer.special_tokens))
-    marker = _unused_character(messages)
-    rendered = template.render([_disarm(message, controls, marker) for message in messages])
+    try:
+        marker = _unused_character(messages, tools)
+        disarm = _Disarm(lambda text: _break(text, controls, marker))
+        disarmed = [disarm.message(message) for message in messages], [disarm.tool(tool) for tool in tools]
+    except RecursionError:
+        raise InvalidValue(param="messages", reason=_TOO_DEEP, code=None) from None
+    rendered = template.render(*disarmed)
     ids: list[int] = []
     for place, piece in enumerate(controls.pattern.split(rendered)):
         if place % 2:  # the pattern has one group: every second piece is what it matched
@@ -83,9 +98,35 @@ class _Controls:
         return range(1, min(len(text), self.longest) + 1)
 
 
-def _disarm(message: Message, controls: _Controls, marker: str) -> Message:
-    name = message.name and _break(message.name, controls, marker)
-    return replace(message, content=_break(message.content, controls, marker), name=name)
+@dataclass(frozen=True, slots=True)
+class _Disarm:
+    """Breaks control tokens in every text that a template may write."""
+
+    text: Callable[[str], str]
+
+    def message(self, message: Message) -> Message:
+        calls = tuple(map(self._call, message.tool_calls))
+        name = message.name and self.text(message.name)
+        return replace(message, content=self.text(message.content), name=name, tool_calls=calls)
+
+    def tool(self, tool: FunctionTool) -> FunctionTool:
+        description = tool.description and self.text(tool.description)
+        return replace(tool, description=description, parameters=self._json(dict(tool.parameters)))
+
+    def _call(self, call: ToolCall) -> ToolCall:
+        """Templates write the arguments as text or as an object, whose texts JSON may have disguised."""
+        value = arguments_value(call.arguments)
+        broken = self._json(value)
+        changed = broken != value and not isinstance(value, str)
+        arguments = json.dumps(broken, ensure_ascii=False) if changed else self.text(call.arguments)
+        return replace(call, name=self.text(call.name), arguments=arguments)
+
+    def _json(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self.text(key): self._json(item) for key, item in value.items()}
+        return [self._json(item) for item in value] if isinstance(value, list) else value
 
 
 def _break(text: str, controls: _Controls, marker: str) -> str:
@@ -123,9 +164,21 @@ def _guard_edges(text: str, controls: _Controls, marker: str) -> str:
     return f"{before}{core}{after}"
 
 
-def _unused_character(messages: Sequence[Message]) -> str:
-    used = set[str]().union(*(message.content + (message.name or "") for message in messages))
+def _unused_character(messages: Sequence[Message], tools: Sequence[FunctionTool]) -> str:
+    used = set[str]().union(*_texts(messages, tools))
     free = next((code for code in _PRIVATE_USE if chr(code) not in used), None)
     if free is None:
         raise InvalidValue(param="messages", reason="The messages use every private-use character there is.")
     return chr(free)
+
+
+def _texts(messages: Sequence[Message], tools: Sequence[FunctionTool]) -> Iterator[str]:
+    for message in messages:
+        yield message.content
+        yield message.name or ""
+        for call in message.tool_calls:
+            yield call.name + call.arguments
+            yield json.dumps(arguments_value(call.arguments), ensure_ascii=False)
+    for tool in tools:
+        yield tool.description or ""
+        yield json.dumps(dict(tool.parameters), ensure_ascii=False)

@@ -2,16 +2,19 @@
 
 Templates are Jinja programs that come with model files, so they run in an immutable sandbox with a
 bounded output, under the same settings and with the same extras that `transformers` gives them.
-What templates cannot take is adapted first: `developer` is `system`; system messages they refuse or
-drop are merged or said by the user. What they can take was tried out once, at construction.
+What templates cannot take is adapted first: `developer` is `system` and `function` is `tool`; system
+messages they refuse or drop are merged or said by the user; tools they do not know, or know in another
+syntax than `tools.hermes`, are told in plain messages. What they can take was tried out once, at
+construction.
 
-Invariant: rendering is a pure function of the messages (and of the date, for templates that ask).
+Invariant: rendering is a pure function of the conversation (and of the date, for templates that ask).
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 import jinja2
@@ -21,9 +24,12 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from antiphon.core.errors import InvalidValue
-from antiphon.core.messages import Message
+from antiphon.core.messages import FunctionTool, Message, Role, ToolCall
+from antiphon.text.tools.hermes import OPENING, arguments_value, tool_object
+from antiphon.text.tools.written import written_out
 
 _MAX_PROMPT_CHARACTERS: Final = 8 << 20
+_MODERN_ROLES: Final[Mapping[Role, Role]] = MappingProxyType({"developer": "system", "function": "tool"})
 _REFUSAL: Final = "The model's chat template does not accept this sequence of messages."
 _TOO_LONG: Final = "The rendered conversation is longer than this server accepts."
 
@@ -52,19 +58,28 @@ class JinjaChatTemplate:
         self._one_system = self._keeps("system", "user")
         self._many_systems = self._keeps("system", "system", "user")
         self._late_system = self._keeps("user", "assistant", "system", "user")
+        # Some write calls between the same tags in another form than JSON.
+        self._knows_tools = OPENING in source and "<function=" not in source and self._keeps_tools()
 
-    def render(self, messages: Sequence[Message]) -> str:
+    def render(self, messages: Sequence[Message], tools: Sequence[FunctionTool] = ()) -> str:
         """The prompt text, special tokens spelled out, ready for the assistant's turn.
 
         Raises:
             InvalidValue: the template refuses this conversation, or writes too much.
         """
-        return self._write(self._adapt(messages))
+        if self._knows_tools:
+            return self._write(self._adapt(messages), tools)
+        return self._write(self._adapt(written_out(messages, tools)))
 
-    def _write(self, messages: Sequence[Message]) -> str:
+    def _write(self, messages: Sequence[Message], tools: Sequence[FunctionTool] = ()) -> str:
         pieces: list[str] = []
         size = 0
-        variables = {"messages": [_as_dict(message) for message in messages], "add_generation_prompt": True}
+        ids = _numbered_calls(messages)
+        variables: dict[str, Any] = {
+            "messages": [_as_dict(message, ids) for message in messages],
+            "tools": [tool_object(tool) for tool in tools] or None,
+            "add_generation_prompt": True,
+        }
         try:
             for piece in self._template.generate(**variables, **self._tokens):
                 size += len(piece)
@@ -87,9 +102,25 @@ class JinjaChatTemplate:
         places = [text.find(message.content) for message in messages]
         return -1 not in places and places == sorted(places)
 
+    def _keeps_tools(self) -> bool:
+        """Whether a tool, a call and its result are accepted and written."""
+        probe = "antiphon-probe"
+        call = ToolCall("1", f"{probe}-call", '{"argument":"antiphon-probe-argument"}')
+        messages = [
+            Message("user", "Hi"),
+            Message("assistant", "", tool_calls=(call,)),
+            Message("tool", f"{probe}-result", tool_call_id="1"),
+        ]
+        try:
+            text = self._write(messages, [FunctionTool(f"{probe}-tool", f"{probe}-description")])
+        except InvalidValue:
+            return False
+        wanted = ("tool", "description", "call", "argument", "result")
+        return all(f"{probe}-{word}" in text for word in wanted)
+
     def _adapt(self, messages: Sequence[Message]) -> list[Message]:
         """The same conversation in roles the template takes; no text is lost."""
-        named = [replace(m, role="system") if m.role == "developer" else m for m in messages]
+        named = [replace(m, role=_MODERN_ROLES.get(m.role, m.role)) for m in messages]
         split = next((place for place, m in enumerate(named) if m.role != "system"), len(named))
         leading, rest = named[:split], named[split:]
         if len(leading) > 1 and not self._many_systems:
@@ -122,9 +153,27 @@ def _join(messages: Sequence[Message]) -> str:
     return "\n\n".join(message.content for message in messages)
 
 
-def _as_dict(message: Message) -> dict[str, str]:
-    fields = {"role": str(message.role), "content": message.content}
-    return fields if message.name is None else fields | {"name": message.name}
+def _numbered_calls(messages: Sequence[Message]) -> dict[str, str]:
+    """Another id for each call: nine digits, which every template takes, and the same in every prompt."""
+    ids = [call.id for message in messages for call in message.tool_calls]
+    return {call_id: f"{place:09}" for place, call_id in enumerate(dict.fromkeys(ids))}
+
+
+def _as_dict(message: Message, ids: dict[str, str]) -> dict[str, Any]:
+    """A message as templates expect it: the API's own form, with arguments as an object."""
+    fields: dict[str, Any] = {"role": str(message.role), "content": message.content}
+    if message.name is not None:
+        fields["name"] = message.name
+    if message.tool_call_id is not None:
+        fields["tool_call_id"] = ids.get(message.tool_call_id, "")
+    if message.tool_calls:
+        fields["tool_calls"] = [_call_as_dict(call, ids) for call in message.tool_calls]
+    return fields
+
+
+def _call_as_dict(call: ToolCall, ids: dict[str, str]) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": arguments_value(call.arguments)}
+    return {"id": ids[call.id], "type": "function", "function": function}
 
 
 def _environment(now: Callable[[], datetime]) -> ImmutableSandboxedEnvironment:

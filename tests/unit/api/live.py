@@ -16,6 +16,7 @@ from antiphon.api.connection import GuardedProtocol
 from antiphon.api.server import serve, uvicorn_config
 from antiphon.service.completions import Completions
 from antiphon.service.health import Health
+from antiphon.service.stored import StoredCompletions
 from tests.unit.api.scripted import ScriptedCompletions, scripted_services
 
 DEFAULTS = ApiOptions()
@@ -113,9 +114,10 @@ async def running(
     completions: Completions | None = None,
     options: ApiOptions = DEFAULTS,
     health: Health | None = None,
+    stored: StoredCompletions | None = None,
 ) -> AsyncIterator[Live]:
     """Accept connections as the server does until the block ends, without its slow start and end."""
-    app = create_app(scripted_services(completions or ScriptedCompletions(), health), options)
+    app = create_app(scripted_services(completions or ScriptedCompletions(), health, stored), options)
     config, state = uvicorn_config(app, grace_s=0), ServerState()
     config.load()
     loop = asyncio.get_running_loop()

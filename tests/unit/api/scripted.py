@@ -12,6 +12,7 @@ from antiphon.service.completion import Completion
 from antiphon.service.completions import Completions
 from antiphon.service.health import Health
 from antiphon.service.models import ModelRegistry
+from antiphon.service.stored import StoredCompletions
 
 Step = AssistantEvent | asyncio.Event | Exception
 """An event to yield, a gate to wait at, or something to raise."""
@@ -101,6 +102,8 @@ def registry() -> ModelRegistry:
     return ModelRegistry(info, CREATED, {"org/m:1": "m"})
 
 
-def scripted_services(completions: Completions, health: Health | None = None) -> Services:
+def scripted_services(
+    completions: Completions, health: Health | None = None, stored: StoredCompletions | None = None
+) -> Services:
     """Services around these completions."""
-    return Services(completions, registry(), health or ScriptedHealth())
+    return Services(completions, registry(), health or ScriptedHealth(), stored)

@@ -31,6 +31,8 @@ def test_minimal_request_takes_all_defaults() -> None:
         stream=False,
         include_usage=False,
         obfuscate=False,
+        functions=False,
+        wish=None,
         ignored=(),
     )
 

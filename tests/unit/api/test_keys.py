@@ -10,22 +10,31 @@ from tests.unit.api.live import running
 GOOD = "sk-good-key-0123456789abcdef"
 
 
-def check(ring: KeyRing, *authorization: str) -> None:
-    """Check a request with these Authorization headers."""
+def check(ring: KeyRing, *authorization: str) -> str:
+    """The project of a request with these Authorization headers."""
     headers = [(b"authorization", value.encode()) for value in authorization]
-    ring.check({"type": "http", "headers": headers})
+    return ring.check({"type": "http", "headers": headers})
 
 
 @pytest.mark.parametrize("authorization", [(), ("Bearer anything",), ("Basic eA==",), ("Bearer",)])
 def test_without_keys_everybody_passes(authorization: tuple[str, ...]) -> None:
     """An open server takes any key, and none."""
-    check(KeyRing(()), *authorization)
+    assert check(KeyRing(()), *authorization) == "default"
 
 
 @pytest.mark.parametrize("authorization", [f"Bearer {GOOD}", f"bearer {GOOD}", f"BEARER  {GOOD} "])
 def test_good_key_passes(authorization: str) -> None:
     """The scheme is not case-sensitive, and each configured key counts."""
-    check(KeyRing(("another", GOOD)), authorization)
+    assert check(KeyRing(("another", GOOD)), authorization) == check(KeyRing((GOOD,)), f"Bearer {GOOD}")
+
+
+def test_each_key_is_a_project_of_its_own() -> None:
+    """That does not show the key, and stays when other keys come and go."""
+    ring = KeyRing(("another", GOOD))
+    projects = {check(ring, "Bearer another"), check(ring, f"Bearer {GOOD}"), "default"}
+
+    assert len(projects) == 3
+    assert not any(GOOD in project for project in projects)
 
 
 @pytest.mark.parametrize(

@@ -109,3 +109,59 @@ def test_scorer_spells_tokens_and_alternatives() -> None:
         -1.5,
         (AlternativeToken("<end>", b"", -0.5), AlternativeToken("one", b"one", -1.0)),
     )
+
+
+CALLS = ListTokenizer([b"", b"Hi", b" <tool", b"_call", b">{", b"}", b"<", b"_x"])
+
+
+def calling_pipeline(*stops: str) -> ChoiceText:
+    """A fresh pipeline in which a tag opens a call."""
+    opening = StopStrings(("<tool_call>",))
+    return ChoiceText(CALLS, TokenScorer(CALLS), StopStrings(stops), 0, opening)
+
+
+def test_text_ends_where_a_call_opens() -> None:
+    """What comes behind the tag is kept, also when a token holds both."""
+    text = calling_pipeline()
+
+    assert spoken(text.push(TokenDelta(0, (1, 2)), 0)) == ("Hi ", [])
+    assert (text.push(TokenDelta(0, (3, 4)), 0), text.calling) == (None, True)
+    assert text.push(TokenDelta(0, (5,)), 0) is None
+    assert (text.take_call(), text.take_call(), text.flush(0)) == (b"{}", b"", None)
+    assert text.tokens == 5
+
+
+def test_tag_that_never_comes_is_text() -> None:
+    """It is held back no longer than it may still come."""
+    text = calling_pipeline()
+
+    assert text.push(TokenDelta(0, (6,)), 0) is None
+    assert spoken(text.push(TokenDelta(0, (7, 2)), 0)) == ("<_x ", [])
+    assert spoken(text.flush(0)) == ("<tool", [])
+    assert not text.calling
+
+
+def test_stop_strings_are_of_the_text_alone() -> None:
+    """One inside a call cuts nothing; what one had held back is text when the call opens."""
+    text = calling_pipeline("}", " {")
+
+    assert spoken(text.push(TokenDelta(0, (1, 2, 3, 4, 5)), 0)) == ("Hi ", [])
+    assert (text.stopped, text.take_call()) == (False, b"{}")
+
+
+def test_stop_string_in_what_looked_like_a_tag_ends_the_text() -> None:
+    """As soon as it is known to be none, or at the end."""
+    text, ended = calling_pipeline("<"), calling_pipeline("<")
+    ended.push(TokenDelta(0, (1, 6)), 0)
+
+    assert spoken(text.push(TokenDelta(0, (1, 6, 7, 2, 3, 4, 5)), 0)) == ("Hi", [])
+    assert (text.stopped, text.take_call()) == (True, b"")
+    assert (ended.flush(0), ended.stopped) == (None, True)
+
+
+def test_scores_are_of_the_text_alone() -> None:
+    """A token that begins in the tag or behind it has none; one that begins in the text has its own."""
+    text = calling_pipeline()
+    deltas = [text.push(scored(1, 2), 0), text.push(scored(3, 4, 5), 0), text.flush(0)]
+
+    assert [score for delta in deltas for score in spoken(delta)[1]] == [b"Hi", b" <tool"]

@@ -85,11 +85,10 @@ def test_template_that_takes_everything_gets_everything_as_it_is() -> None:
         _assistant("d"),
         _system("e"),
         _user("f"),
-        Message("tool", "g"),
     ]
 
     assert JinjaChatTemplate(_LINES).render(messages) == (
-        "system:a|system:b|user:c|assistant:d|system:e|user:f|tool:g|"
+        "system:a|system:b|user:c|assistant:d|system:e|user:f|"
     )
 
 

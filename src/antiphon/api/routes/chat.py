@@ -13,8 +13,10 @@ from antiphon.api.lifecycle import Lifecycle
 from antiphon.api.options import ApiOptions
 from antiphon.api.presence import while_present
 from antiphon.api.streaming import EventStream, whole_answer
+from antiphon.service.completion import Completion
 from antiphon.service.completions import Completions
 from antiphon.service.models import ModelRegistry
+from antiphon.service.stored import StoredCompletions
 
 logger = logging.getLogger(__name__)
 
@@ -26,10 +28,16 @@ class ChatRoutes:
     """Chat completions over HTTP."""
 
     def __init__(
-        self, completions: Completions, models: ModelRegistry, lifecycle: Lifecycle, options: ApiOptions
+        self,
+        completions: Completions,
+        stored: StoredCompletions | None,
+        models: ModelRegistry,
+        lifecycle: Lifecycle,
+        options: ApiOptions,
     ) -> None:
-        """Answer with these services."""
+        """Answer with these services; without `stored`, nothing is stored, and callers are told."""
         self._completions = completions
+        self._stored = stored
         self._models = models
         self._lifecycle = lifecycle
         self._options = options
@@ -38,16 +46,36 @@ class ChatRoutes:
         """Answer a conversation, streamed or whole."""
         self._lifecycle.check_open()
         call = decode_chat(await read_json(request, self._options), self._models, self._options)
-        _announce(call.ignored, exchange_of(request.scope))
-        shape = AnswerShape(call.request.top_logprobs is not None, call.include_usage, call.obfuscate)
+        exchange = exchange_of(request.scope)
+        in_vain = call.wish is not None and self._stored is None
+        _announce((*call.ignored, "store") if in_vain else call.ignored, exchange)
+        shape = _shape(call)
         if call.stream:
-            opening = self._completions.open(call.request)
+            opening = self._open(call, exchange)
             completion = await while_present(request.receive, self._lifecycle, opening)
             return EventStream(completion, shape, self._lifecycle, self._options.ping_interval)
-        return JsonResponse(await while_present(request.receive, self._lifecycle, self._whole(call, shape)))
+        answer = self._whole(call, shape, exchange)
+        return JsonResponse(await while_present(request.receive, self._lifecycle, answer))
 
-    async def _whole(self, call: ChatCall, shape: AnswerShape) -> object:
-        return await whole_answer(await self._completions.open(call.request), shape)
+    async def _whole(self, call: ChatCall, shape: AnswerShape, exchange: Exchange) -> object:
+        return await whole_answer(await self._open(call, exchange), shape)
+
+    async def _open(self, call: ChatCall, exchange: Exchange) -> Completion:
+        if call.wish is None or self._stored is None:
+            return await self._completions.open(call.request)
+        keeping = call.wish.of(exchange.project, exchange.id)
+        return await self._stored.open(self._completions, call.request, keeping)
+
+
+def _shape(call: ChatCall) -> AnswerShape:
+    request = call.request
+    return AnswerShape(
+        logprobs=request.top_logprobs is not None,
+        include_usage=call.include_usage,
+        obfuscate=call.obfuscate,
+        calls_only=bool(request.tools) and request.tool_choice.mode in ("required", "named"),
+        functions=call.functions,
+    )
 
 
 def _announce(ignored: tuple[str, ...], exchange: Exchange) -> None:

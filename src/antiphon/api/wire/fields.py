@@ -34,11 +34,10 @@ from antiphon.api.wire.shapes import (
     read_modalities,
     read_stop,
     read_stream_options,
-    read_tool_choice,
-    read_tools,
     refused_object,
 )
-from antiphon.core.messages import Message, ResponseFormat
+from antiphon.api.wire.tools import read_function_choice, read_functions, read_tool_choice, read_tools
+from antiphon.core.messages import FunctionTool, Message, ResponseFormat, ToolChoice
 
 T = TypeVar("T")
 
@@ -58,8 +57,6 @@ class Field(Generic[T]):
     reason: str = ""
     """A sentence for the documentation, where there is something to say."""
     required: bool = False
-    announced: bool = False
-    """Without effect, but a caller may count on one: named in the answer's header when it is used."""
 
 
 MODEL: Field[str] = Field("model", read_string, "", required=True)
@@ -97,6 +94,31 @@ STREAM_OPTIONS: Field[StreamOptions] = Field(
     reason="Ignored without `stream`. `include_obfuscation` is off unless asked for.",
 )
 RESPONSE_FORMAT: Field[ResponseFormat | None] = Field("response_format", read_response_format, None)
+STORE: Field[bool] = Field(
+    "store", read_bool, False, reason="Under `--store off` a header says that nothing was stored."
+)
+METADATA: Field[Mapping[str, str]] = Field(
+    "metadata", read_metadata, {}, reason="Labels a stored completion; checked for others too."
+)
+TOOLS: Field[tuple[FunctionTool, ...]] = Field(
+    "tools",
+    read_tools,
+    (),
+    reason="Up to 128 functions; calls always satisfy the schema if it can be held, `strict` or not. "
+    "Tools of type `custom` are refused.",
+)
+TOOL_CHOICE: Field[ToolChoice | None] = Field(
+    "tool_choice", read_tool_choice, None, reason="Also `allowed_tools`. What must be called, is called."
+)
+PARALLEL_TOOL_CALLS: Field[bool] = Field(
+    "parallel_tool_calls", read_bool, True, reason="An answer has at most 16 calls, with `false` one."
+)
+FUNCTIONS: Field[tuple[FunctionTool, ...]] = Field(
+    "functions", read_functions, (), reason="Deprecated form of `tools`; answered in its own form."
+)
+FUNCTION_CALL: Field[ToolChoice | None] = Field(
+    "function_call", read_function_choice, None, reason="Deprecated form of `tool_choice`."
+)
 
 TOP_K: Field[int] = Field("top_k", integer(-1, _INT32), 0, reason="An extension; 0 and -1 switch it off.")
 MIN_P: Field[float] = Field("min_p", number(0, 1), 0.0, reason="An extension.")
@@ -127,6 +149,13 @@ _SUPPORTED: tuple[Field[Any], ...] = (
     STREAM,
     STREAM_OPTIONS,
     RESPONSE_FORMAT,
+    TOOLS,
+    TOOL_CHOICE,
+    PARALLEL_TOOL_CALLS,
+    FUNCTIONS,
+    FUNCTION_CALL,
+    STORE,
+    METADATA,
     TOP_K,
     MIN_P,
     REPETITION_PENALTY,
@@ -136,8 +165,8 @@ _SUPPORTED: tuple[Field[Any], ...] = (
 )
 
 
-def _idle(name: str, read: Reader[Any], reason: str, *, announced: bool = False) -> Field[Any]:
-    return Field(name, read, None, "without effect", reason, announced=announced)
+def _idle(name: str, read: Reader[Any], reason: str) -> Field[Any]:
+    return Field(name, read, None, "without effect", reason)
 
 
 def _refused(name: str, read: Reader[None], reason: str) -> Field[Any]:
@@ -148,8 +177,6 @@ _read_tier = one_of("auto", "default", "flex", "scale", "priority", "fast")
 _CACHE_REASON = "Equal prefixes of prompts are found without a hint."
 
 _WITHOUT_EFFECT: tuple[Field[Any], ...] = (
-    _idle("store", read_bool, "Completions are not stored yet.", announced=True),
-    _idle("metadata", read_metadata, "It labels stored completions only; sizes are checked."),
     _idle("user", read_string, "There is no abuse monitoring."),
     _idle("safety_identifier", string(128), "There is no abuse monitoring."),
     _idle("prompt_cache_key", read_string, _CACHE_REASON),
@@ -159,15 +186,10 @@ _WITHOUT_EFFECT: tuple[Field[Any], ...] = (
     _idle("reasoning_effort", read_string, "The models served do not reason; any level is accepted."),
     _idle("verbosity", one_of("low", "medium", "high"), "The models served do not know the notion."),
     _idle("prediction", read_object, "A draft of the answer can only make it faster."),
-    _idle("parallel_tool_calls", read_bool, "No tool is called."),
     _idle("audio", read_object, "It describes audio, which is refused in `modalities`."),
 )
 
 _REFUSED: tuple[Field[Any], ...] = (
-    _refused("tools", read_tools, "An empty list passes."),
-    _refused("tool_choice", read_tool_choice, "`none` and `auto` pass."),
-    _refused("functions", read_tools, "Deprecated form of `tools`; an empty list passes."),
-    _refused("function_call", read_tool_choice, "Deprecated form of `tool_choice`; `none` and `auto` pass."),
     _refused("modalities", read_modalities, "`text` passes; audio cannot be made."),
     _refused(
         "web_search_options",
@@ -197,10 +219,6 @@ class FieldValues:
     def __getitem__(self, field: Field[T]) -> T:
         """The value that was read, or the field's default."""
         return cast(T, self._values[field.name])
-
-    def announced(self) -> tuple[str, ...]:
-        """Fields without effect that were used and that a caller may count on."""
-        return tuple(field.name for field in FIELDS if field.announced and self._values[field.name])
 
 
 def read_fields(body: Cursor) -> FieldValues:

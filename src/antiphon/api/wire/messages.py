@@ -2,9 +2,13 @@
 
 Several text parts are joined with a newline, as vLLM and llama.cpp do; the API leaves it open.
 Unknown keys in messages and parts are ignored, because clients send back what they were given
-(`annotations`, `parsed`, `reasoning_content`, …). Tool calls are refused by name until they are
-supported; the empty forms that SDKs write (`tool_calls: null`) pass.
+(`annotations`, `parsed`, `parsed_arguments`, …), and the empty forms that SDKs write
+(`tool_calls: null`) are none. A deprecated `function_call` is read as a tool call.
+
+Invariant: each call of an assistant's `tool_calls` is answered by a tool message right behind it.
 """
+
+from collections.abc import Sequence
 
 from antiphon.api.wire.reader import (
     Cursor,
@@ -15,9 +19,10 @@ from antiphon.api.wire.reader import (
     read_string,
     wrong_type,
 )
-from antiphon.api.wire.shapes import TOOLS_REASON
-from antiphon.core.errors import EmptyArray, InvalidValue, UnsupportedParameter
-from antiphon.core.messages import Message, Role
+from antiphon.api.wire.tools import MAX_CALLS, read_function_type
+from antiphon.api.wire.words import excerpt
+from antiphon.core.errors import EmptyArray, InvalidValue
+from antiphon.core.messages import Message, Role, ToolCall
 
 MAX_MESSAGES = 4096
 """Messages of one request at most."""
@@ -27,15 +32,26 @@ _ROLES: tuple[Role, ...] = ("system", "assistant", "user", "function", "tool", "
 
 def read_messages(cursor: Cursor) -> tuple[Message, ...]:
     """The conversation: at least one message, at most `MAX_MESSAGES`."""
-    return array_of(_read_message, MAX_MESSAGES, minimum=1)(cursor)
+    messages = array_of(_read_message, MAX_MESSAGES, minimum=1)(cursor)
+    _check_calls_are_answered(messages)
+    return messages
 
 
 def _read_message(cursor: Cursor) -> Message:
     read_object(cursor)
     role = _read_role(cursor.field("role"))
-    _refuse_tool_history(cursor, role)
-    content = _assistant_content(cursor) if role == "assistant" else _content(cursor.field("content"), role)
-    return Message(role, content, optional(cursor.field("name"), read_string, None))
+    name = optional(cursor.field("name"), read_string, None)
+    match role:
+        case "assistant":
+            calls = _read_calls(cursor)
+            return Message(role, _assistant_content(cursor, bool(calls)), name, calls)
+        case "tool":
+            call_id = read_string(cursor.field("tool_call_id"))
+            return Message(role, _result_content(cursor, role), name, tool_call_id=call_id)
+        case "function":
+            return Message(role, _result_content(cursor, role), read_string(cursor.field("name")))
+        case _:
+            return Message(role, _content(cursor.field("content"), role), name)
 
 
 def _read_role(cursor: Cursor) -> Role:
@@ -46,22 +62,68 @@ def _read_role(cursor: Cursor) -> Role:
     raise invalid_choice(cursor.path, text, _ROLES)
 
 
-def _refuse_tool_history(message: Cursor, role: Role) -> None:
-    if role in ("tool", "function"):
-        raise UnsupportedParameter(message.field("role").path, TOOLS_REASON)
-    for key in ("tool_calls", "function_call"):
-        field = message.field(key)
-        if not field.absent and field.value != []:
-            raise UnsupportedParameter(field.path, TOOLS_REASON)
+def _read_calls(message: Cursor) -> tuple[ToolCall, ...]:
+    calls = optional(message.field("tool_calls"), array_of(_read_call, MAX_CALLS), ())
+    function_call = message.field("function_call")
+    if calls or function_call.absent:
+        return calls
+    return (_named_call(function_call, function_call.path),)
 
 
-def _assistant_content(message: Cursor) -> str:
-    """An assistant's text; a refusal that is replayed counts as what it said."""
+def _read_call(cursor: Cursor) -> ToolCall:
+    read_object(cursor)
+    call_id = read_string(cursor.field("id"))
+    read_function_type(cursor.field("type"))
+    return _named_call(cursor.field("function"), call_id)
+
+
+def _named_call(function: Cursor, call_id: str) -> ToolCall:
+    return ToolCall(call_id, read_string(function.field("name")), read_string(function.field("arguments")))
+
+
+def _check_calls_are_answered(messages: Sequence[Message]) -> None:
+    """Raise unless tool messages answer exactly the calls of the assistant right before them."""
+    caller, unanswered = 0, list[str]()
+    for place, message in enumerate(messages):
+        if message.tool_call_id is not None:
+            if message.tool_call_id not in unanswered:
+                reason = (
+                    "Invalid parameter: messages with role 'tool' must be a response to a preceeding "
+                    "message with 'tool_calls'."
+                )
+                raise InvalidValue(f"messages.[{place}].role", reason, code=None)
+            unanswered.remove(message.tool_call_id)
+            continue
+        _check_none_unanswered(caller, unanswered)
+        # The deprecated form has no ids: its call got its path as one, which nothing has to answer.
+        deprecated = f"messages[{place}].function_call"
+        caller, unanswered = place, [call.id for call in message.tool_calls if call.id != deprecated]
+    _check_none_unanswered(caller, unanswered)
+
+
+def _check_none_unanswered(caller: int, unanswered: Sequence[str]) -> None:
+    if unanswered:
+        reason = (
+            "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
+            "'tool_call_id'. The following tool_call_ids did not have response messages: "
+            + ", ".join(map(excerpt, unanswered))
+        )
+        raise InvalidValue(f"messages.[{caller}].role", reason, code=None)
+
+
+def _assistant_content(message: Cursor, calls: bool) -> str:
+    """An assistant's text, maybe none where it called; a replayed refusal counts as what it said."""
     content = message.field("content")
     refusal = optional(message.field("refusal"), read_string, "")
-    if content.absent and refusal:
+    if content.absent and (refusal or calls):
         return refusal
     return _content(content, "assistant")
+
+
+def _result_content(message: Cursor, role: Role) -> str:
+    """What a tool answered; frameworks leave out what is empty."""
+    content = message.field("content")
+    return "" if content.absent or content.value == [] else _content(content, role)
 
 
 def _content(cursor: Cursor, role: Role) -> str:

@@ -12,7 +12,6 @@ from antiphon.api.wire.reader import (
     array_of,
     number,
     optional,
-    read_array,
     read_bool,
     read_object,
     read_string,
@@ -29,8 +28,6 @@ MAX_LOGIT_BIASES = 1024
 MAX_METADATA = 16
 MAX_METADATA_KEY = 64
 MAX_METADATA_VALUE = 512
-
-TOOLS_REASON = "Tools are not supported by this server."
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +97,6 @@ def read_modalities(cursor: Cursor) -> None:
     for modality in array_of(read_string, 8)(cursor):
         if modality != "text":
             raise UnsupportedParameter(cursor.path, "This server answers in text only.")
-
-
-def read_tool_choice(cursor: Cursor) -> None:
-    """Passes where no tool would be called: "none" and "auto"."""
-    if cursor.value not in ("none", "auto"):
-        if not isinstance(cursor.value, (str, dict)):
-            raise wrong_type(cursor, "one of a string or object")
-        raise UnsupportedParameter(cursor.path, TOOLS_REASON)
-
-
-def read_tools(cursor: Cursor) -> None:
-    """Passes when the list is empty."""
-    if read_array(cursor):
-        raise UnsupportedParameter(cursor.path, TOOLS_REASON)
 
 
 def refused_object(reason: str) -> Reader[None]:

@@ -150,9 +150,3 @@ def test_edge_values_pass(name: str, value: object) -> None:
 def test_unknown_fields_are_found() -> None:
     """In the order they were sent."""
     assert unknown_fields(Cursor({"z": 1, **MINIMAL, "a": None})) == ("z", "a")
-
-
-def test_only_used_fields_are_announced() -> None:
-    """`store: false` counts on nothing."""
-    assert read_fields(Cursor({**MINIMAL, "store": True})).announced() == ("store",)
-    assert read_fields(Cursor({**MINIMAL, "store": False, "user": "u"})).announced() == ()

@@ -13,7 +13,9 @@ from antiphon.core.errors import (
     MissingParameter,
     UnsupportedParameter,
 )
-from antiphon.core.messages import Message
+from antiphon.core.messages import Message, ToolCall
+
+USER = {"role": "user", "content": "Hi"}
 
 
 def read(*messages: object) -> tuple[Message, ...]:
@@ -96,17 +98,29 @@ def test_unknown_keys_are_ignored() -> None:
         ({"role": "user", "content": [{}]}, MissingParameter, "messages[0].content[0].type"),
         ({"role": "user", "content": [{"type": "text"}]}, MissingParameter, "messages[0].content[0].text"),
         ({"role": "user", "content": "", "name": 1}, InvalidType, "messages[0].name"),
-        ({"role": "tool", "content": "", "tool_call_id": "c"}, UnsupportedParameter, "messages[0].role"),
-        ({"role": "function", "content": "", "name": "f"}, UnsupportedParameter, "messages[0].role"),
+        ({"role": "tool", "content": ""}, MissingParameter, "messages[0].tool_call_id"),
+        ({"role": "tool", "content": 1, "tool_call_id": "c"}, InvalidType, "messages[0].content"),
+        ({"role": "function", "content": ""}, MissingParameter, "messages[0].name"),
+        ({"role": "assistant", "tool_calls": {}}, InvalidType, "messages[0].tool_calls"),
         (
-            {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]},
-            UnsupportedParameter,
-            "messages[0].tool_calls",
+            {"role": "assistant", "tool_calls": [{"id": "c"}]},
+            MissingParameter,
+            "messages[0].tool_calls[0].type",
         ),
         (
-            {"role": "assistant", "content": None, "function_call": {"name": "f"}},
+            {"role": "assistant", "tool_calls": [{"id": "c", "type": "custom"}]},
             UnsupportedParameter,
-            "messages[0].function_call",
+            "messages[0].tool_calls[0].type",
+        ),
+        (
+            {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f"}}]},
+            MissingParameter,
+            "messages[0].tool_calls[0].function.arguments",
+        ),
+        (
+            {"role": "assistant", "function_call": {"name": "f"}},
+            MissingParameter,
+            "messages[0].function_call.arguments",
         ),
     ],
 )
@@ -151,3 +165,82 @@ def test_number_of_messages_is_bounded() -> None:
         read(*[message] * (MAX_MESSAGES + 1))
     with pytest.raises(EmptyArray):
         read()
+
+
+def calling(*ids: str) -> dict[str, object]:
+    """An assistant's message that calls, as the SDK's stream accumulator dumps it."""
+    function = {"name": "f", "arguments": "{", "parsed_arguments": None}
+    calls = [{"index": i, "id": id, "type": "function", "function": function} for i, id in enumerate(ids)]
+    return {"role": "assistant", "content": None, "refusal": None, "tool_calls": calls}
+
+
+def answering(call_id: str, content: object = "1") -> dict[str, object]:
+    """A tool's message."""
+    return {"role": "tool", "tool_call_id": call_id, "content": content}
+
+
+def test_calls_and_their_results_are_read() -> None:
+    """In any order of the results; arguments stay as they are, valid or not."""
+    assert read(USER, calling("a", "b"), answering("b"), answering("a", [{"type": "text", "text": "2"}])) == (
+        Message("user", "Hi"),
+        Message("assistant", "", tool_calls=(ToolCall("a", "f", "{"), ToolCall("b", "f", "{"))),
+        Message("tool", "1", tool_call_id="b"),
+        Message("tool", "2", tool_call_id="a"),
+    )
+
+
+@pytest.mark.parametrize("content", [None, [], ""])
+def test_result_may_be_empty(content: object) -> None:
+    """Frameworks leave out what a tool did not say."""
+    assert read(USER, calling("a"), answering("a", content))[2].content == ""
+
+
+def test_deprecated_call_is_a_tool_call_that_nothing_has_to_answer() -> None:
+    """With or without the function's answer behind it."""
+    caller = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}
+    call = ToolCall("messages[1].function_call", "f", "{}")
+
+    assert read(USER, caller, USER)[1] == Message("assistant", "", tool_calls=(call,))
+    assert read(USER, caller, {"role": "function", "name": "f", "content": "1"})[2] == Message(
+        "function", "1", name="f"
+    )
+
+
+@pytest.mark.parametrize(
+    ("conversation", "place", "missing"),
+    [
+        ([USER, calling("a", "b"), answering("b"), USER], 1, "a"),
+        ([USER, calling("a", "b")], 1, "a, b"),
+        ([calling("a"), USER, answering("a")], 0, "a"),
+        ([calling("a"), calling("b"), answering("b")], 0, "a"),
+    ],
+)
+def test_call_without_an_answer_is_refused(conversation: list[object], place: int, missing: str) -> None:
+    """Named by its id, in OpenAI's words."""
+    with pytest.raises(InvalidValue) as caught:
+        read(*conversation)
+    assert (caught.value.param, caught.value.code) == (f"messages.[{place}].role", None)
+    assert caught.value.reason == (
+        "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
+        f"'tool_call_id'. The following tool_call_ids did not have response messages: {missing}"
+    )
+
+
+@pytest.mark.parametrize(
+    "conversation",
+    [
+        [USER, USER, answering("a")],
+        [USER, calling("a"), answering("b")],
+        [calling("a"), answering("a"), answering("a")],
+    ],
+)
+def test_answer_without_a_call_is_refused(conversation: list[object]) -> None:
+    """Also a second one; in OpenAI's words, its misspelling included."""
+    with pytest.raises(InvalidValue) as caught:
+        read(*conversation)
+    place = len(conversation) - 1
+    assert (caught.value.param, caught.value.code) == (f"messages.[{place}].role", None)
+    assert caught.value.reason == (
+        "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with "
+        "'tool_calls'."
+    )

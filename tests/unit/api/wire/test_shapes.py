@@ -10,8 +10,6 @@ from antiphon.api.wire.shapes import (
     read_modalities,
     read_stop,
     read_stream_options,
-    read_tool_choice,
-    read_tools,
 )
 from antiphon.core.errors import (
     AntiphonError,
@@ -111,18 +109,3 @@ def test_modalities_are_text() -> None:
     read_modalities(Cursor(["text"]))
     with pytest.raises(UnsupportedParameter):
         read_modalities(Cursor(["text", "audio"], "modalities"))
-
-
-def test_tools_pass_where_none_would_be_called() -> None:
-    """Empty lists, "none" and "auto" ask for nothing."""
-    read_tools(Cursor([]))
-    for choice in ("none", "auto"):
-        read_tool_choice(Cursor(choice))
-    named = {"type": "function", "function": {"name": "f"}}
-    for cursor in (Cursor("required"), Cursor(named)):
-        with pytest.raises(UnsupportedParameter):
-            read_tool_choice(cursor)
-    with pytest.raises(UnsupportedParameter):
-        read_tools(Cursor([{}], "tools"))
-    with pytest.raises(InvalidType):
-        read_tool_choice(Cursor(1, "tool_choice"))

@@ -23,7 +23,7 @@ from antiphon.core.generation import (
     TokenDelta,
     TokenLogprob,
 )
-from antiphon.engine.backends.fake.json_answer import check_constraint
+from antiphon.engine.backends.fake.held_answer import check_constraint
 from antiphon.engine.backends.fake.language import EOS_TOKEN_IDS, VOCAB_SIZE
 from antiphon.engine.backends.fake.script import Script, improvise
 

@@ -5,7 +5,8 @@ Invariant: encoding any text and joining the bytes of its tokens gives the text 
 
 from collections.abc import Sequence
 
-from antiphon.core.messages import Message
+from antiphon.core.messages import FunctionTool, Message
+from antiphon.text.tools.written import written_out
 
 TURN_START, TURN_END, TEXT_END = 256, 257, 258
 """Ids of the control tokens; ids below them are bytes."""
@@ -33,7 +34,8 @@ class FakeTokenizer:
 class FakeChatTemplate:
     """Implements `core.ports.ChatTemplate` in the manner of ChatML."""
 
-    def render(self, messages: Sequence[Message]) -> str:
+    def render(self, messages: Sequence[Message], tools: Sequence[FunctionTool] = ()) -> str:
         """Each turn between control tokens, then the opening of the assistant's turn."""
-        turns = (f"<|im_start|>{m.role}\n{m.content}<|im_end|>\n" for m in messages)
+        said = written_out(messages, tools)
+        turns = (f"<|im_start|>{m.role}\n{m.content}<|im_end|>\n" for m in said)
         return "".join(turns) + "<|im_start|>assistant\n"

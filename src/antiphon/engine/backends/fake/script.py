@@ -3,7 +3,7 @@
 A script says what a model would want to say; the engine still holds it to the request's limits.
 Improvised text is made of short sentences of English and other words, some of several bytes per
 character, each sentence followed by the end-of-turn token, for ever: how many of them are heard
-depends on the request. Under a JSON Schema a valid answer is improvised instead.
+depends on the request. Under a constraint an answer that satisfies it is improvised instead.
 
 Invariant: the same request and choice give the same tokens, always and everywhere.
 """
@@ -14,7 +14,7 @@ from random import Random
 
 from antiphon.core.errors import EngineUnavailable, Overloaded
 from antiphon.core.generation import EndReason, GenerationRequest
-from antiphon.engine.backends.fake.json_answer import json_answer
+from antiphon.engine.backends.fake.held_answer import held_answer
 from antiphon.engine.backends.fake.language import TURN_END
 
 # fmt: off
@@ -56,7 +56,7 @@ def improvise(request: GenerationRequest, choice: int) -> Script:
     """
     chance = _chance(request, choice)
     if request.constraint is not None:
-        answer = json_answer(request.constraint, chance).encode()
+        answer = held_answer(request.constraint, chance).encode()
         return Script(tuple(tuple(answer[i : i + 4]) for i in range(0, len(answer), 4)))
     return Script(_sentences(chance))
 

@@ -1,0 +1,52 @@
+"""What the query of a list asks for: `after`, `limit`, `order`, `model`, `metadata[key]=value`.
+
+Parameters that nobody knows are ignored. Of one that is given twice the last counts, except that
+every pair of metadata must match.
+"""
+
+import re
+
+from starlette.datastructures import QueryParams
+
+from antiphon.api.wire.reader import Cursor, invalid_choice
+from antiphon.api.wire.shapes import MAX_METADATA, read_metadata
+from antiphon.core.errors import ArrayTooLong, InvalidType, NumberOutOfRange
+from antiphon.core.stored import Order
+
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 100
+
+_ORDERS: tuple[Order, ...] = ("asc", "desc")
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_METADATA = re.compile(r"metadata\[(.*)\]", re.DOTALL)
+
+
+def read_limit(query: QueryParams) -> int:
+    """How many items at most."""
+    text = query.get("limit", str(DEFAULT_LIMIT))
+    if not _INTEGER.fullmatch(text):
+        raise InvalidType("limit", "an integer", "a string")
+    limit = int(text)
+    if limit < 1:
+        raise NumberOutOfRange("limit", limit, integer=True, minimum=1)
+    if limit > MAX_LIMIT:
+        raise NumberOutOfRange("limit", limit, integer=True, maximum=MAX_LIMIT)
+    return limit
+
+
+def read_order(query: QueryParams) -> Order:
+    """By time of creation, upwards unless asked for otherwise."""
+    text = query.get("order", _ORDERS[0])
+    for order in _ORDERS:
+        if text == order:
+            return order
+    raise invalid_choice("order", text, _ORDERS)
+
+
+def read_metadata_pairs(query: QueryParams) -> tuple[tuple[str, str], ...]:
+    """The pairs that metadata must have; at most as many as it can have."""
+    found = [(match[1], value) for name, value in query.multi_items() if (match := _METADATA.fullmatch(name))]
+    if len(found) > MAX_METADATA:
+        raise ArrayTooLong("metadata", MAX_METADATA, len(found))
+    read_metadata(Cursor(dict(found), "metadata"))
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""State that outlives a request, behind the ports of `core`."""

@@ -1,0 +1,110 @@
+"""Tools in chat templates that know them, and in those that do not."""
+
+import json
+
+import pytest
+
+from antiphon.core.messages import FunctionTool, Message, ToolCall
+from antiphon.engine.backends.fake import FakeTokenizer
+from antiphon.text.prompt import encode_prompt
+from antiphon.text.template import JinjaChatTemplate
+from tests.tiny_models import CHATML
+
+# How Qwen2.5 writes tools, in short.
+QWEN = """{%- if tools %}<|im_start|>system
+{%- for tool in tools %}
+{{ tool | tojson }}
+{%- endfor %}
+Answer with <tool_call> and </tool_call>.<|im_end|>
+{% endif %}
+{%- for m in messages %}<|im_start|>{{ 'user' if m.role == 'tool' else m.role }}
+{{ m.content }}
+{%- for call in m.tool_calls or [] %}
+<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>
+{%- endfor %}<|im_end|>
+{% endfor %}<|im_start|>assistant
+"""
+TOOL = FunctionTool("f", "Says <|im_end|>.", {"type": "object", "properties": {"<|im_start|>": {}}})
+USER = Message("user", "Hi")
+
+
+def test_template_that_knows_tools_writes_them() -> None:
+    """In the API's form, with arguments as an object."""
+    text = JinjaChatTemplate(QWEN).render(
+        [
+            USER,
+            Message("assistant", "", tool_calls=(ToolCall("c", "f", '{"a":1}'),)),
+            Message("tool", "done", tool_call_id="c"),
+        ],
+        [FunctionTool("f", "d")],
+    )
+
+    assert text.replace("\n", "") == (
+        '<|im_start|>system{"type": "function", "function": {"name": "f", "description": "d", '
+        '"parameters": {"type": "object", "properties": {}}}}'
+        "Answer with <tool_call> and </tool_call>.<|im_end|><|im_start|>userHi<|im_end|>"
+        '<|im_start|>assistant<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call><|im_end|>'
+        "<|im_start|>userdone<|im_end|><|im_start|>assistant"
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        CHATML,
+        QWEN.replace("tool_call>", "call>"),
+        QWEN.replace("<tool_call>", "<tool_call><function="),
+        QWEN.replace("m.role == 'tool'", "1 / 0"),
+        QWEN.replace("call.function.name", "call.name"),
+    ],
+    ids=["knows none", "other tags", "other form", "fails", "forgets names"],
+)
+def test_template_that_does_not_know_our_calls_is_told_in_messages(source: str) -> None:
+    """Whatever it does, the model hears of the tools in one syntax."""
+    if "1 / 0" in source:
+        source = source.replace("1 / 0", "m.role == 'tool' and raise_exception('no')")
+    text = JinjaChatTemplate(source).render([USER], [TOOL])
+
+    assert "You may call functions" in text
+    assert '"name": "f"' in text
+
+
+def test_call_ids_are_numbered() -> None:
+    """Templates may want nine characters, and the same conversation is the same prompt."""
+    source = QWEN.replace("{{ call.function.name }}", "{{ call.function.name }} {{ call.id }}").replace(
+        "{{ m.content }}", "{{ m.content }}{{ m.tool_call_id }}"
+    )
+
+    def rendered(*ids: str) -> str:
+        calls = tuple(ToolCall(id, "f", "{}") for id in ids)
+        results = [Message("tool", "r", tool_call_id=id) for id in ids]
+        return JinjaChatTemplate(source).render([Message("assistant", "", tool_calls=calls), *results])
+
+    assert rendered("call_x", "call_y") == rendered("1", "2")
+    assert "r000000001" in rendered("a", "b")
+
+
+@pytest.mark.parametrize("source", [CHATML, QWEN])
+def test_control_tokens_of_tools_and_calls_stay_text(source: str) -> None:
+    """In descriptions, schemas, names, arguments (also escaped ones) and results."""
+    hostile = "<|im_end|>"
+    escaped = json.dumps({"a": hostile}).replace("end", "\\u0065nd")
+    for arguments in (escaped, json.dumps({hostile: [hostile, 1]}), f"not JSON {hostile}"):
+        harmless = json.dumps({"a": "x"})
+
+        def conversation(name: str, said: str, arguments: str) -> list[Message]:
+            call = ToolCall("c", name, arguments)
+            caller = Message("assistant", said, tool_calls=(call,))
+            return [USER, caller, Message("tool", said, tool_call_id="c")]
+
+        template = JinjaChatTemplate(source)
+        ids, expected = (
+            [token for token in encode_prompt(template, FakeTokenizer(), *asked) if token > 255]
+            for asked in (
+                (conversation(hostile, hostile, arguments), [TOOL]),
+                (conversation("n", "s", harmless), [FunctionTool("f", "d")]),
+            )
+        )
+        assert expected == ids

@@ -1,0 +1,111 @@
+"""What answers with tools may be, held by the real grammar engine."""
+
+import json
+
+import pytest
+
+from antiphon.core.generation import Constraint
+from antiphon.core.messages import FunctionTool, ToolChoice
+from antiphon.engine.constraint import ConstraintCompiler
+from antiphon.text.tools.grammar import MAX_CALLS, arguments_schema, tool_constraint
+from tests.byte_grammar import accepts, byte_compiler
+
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOLS = (FunctionTool("weather", "Tells it.", CITY), FunctionTool("now"))
+NOW = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'
+WEATHER = '<tool_call>\n{"name": "weather", "arguments": {"city":"Köln"}}\n</tool_call>'
+TEXT = "Hello <tool_ {}!"
+ANSWER = Constraint("json_schema", json.dumps({"type": "object", "properties": {"a": {"type": "integer"}}}))
+
+
+@pytest.fixture(scope="module")
+def compiler() -> ConstraintCompiler:
+    """A compiler whose tokens are bytes."""
+    return byte_compiler()
+
+
+def constraint(mode: ToolChoice, parallel: bool = True, answer: Constraint | None = None) -> Constraint:
+    """The constraint of both tools."""
+    return tool_constraint(TOOLS, mode, parallel, answer)
+
+
+@pytest.mark.parametrize(
+    ("choice", "parallel", "accepted", "refused"),
+    [
+        (
+            ToolChoice("auto"),
+            True,
+            ["", TEXT, NOW, TEXT + WEATHER, f"{NOW}\n{WEATHER}"],
+            [f"{NOW}.", "<tool_call>", NOW.replace("now", "new"), NOW.replace("{}", "{ }"), f"{NOW}{NOW}"],
+        ),
+        (ToolChoice("auto"), False, [TEXT, NOW, WEATHER], [f"{NOW}\n{NOW}"]),
+        (ToolChoice("auto", ("now",)), True, [TEXT, NOW], [WEATHER]),
+        (ToolChoice("required"), True, [NOW, f"{NOW}\n{WEATHER}"], ["", TEXT, TEXT + NOW]),
+        (ToolChoice("required", ("weather",)), True, [WEATHER], [NOW, f"{WEATHER}\n{NOW}"]),
+        (ToolChoice("required"), False, [NOW], [f"{NOW}\n{WEATHER}"]),
+        (ToolChoice("named", ("now",)), True, [NOW], ["", WEATHER, f"{NOW}\n{NOW}"]),
+        (ToolChoice("none"), True, ["", TEXT], [NOW]),
+    ],
+)
+def test_choice_decides_what_may_be_written(
+    choice: ToolChoice, parallel: bool, accepted: list[str], refused: list[str], compiler: ConstraintCompiler
+) -> None:
+    """Whole answers, to their last byte."""
+    held = constraint(choice, parallel)
+
+    assert [text for text in accepted if not accepts(compiler, held, text)] == []
+    assert [text for text in refused if accepts(compiler, held, text)] == []
+
+
+def test_answer_in_a_format_or_calls(compiler: ConstraintCompiler) -> None:
+    """With a response format the model answers in it or calls, and does nothing else."""
+    auto, required = (constraint(ToolChoice(mode), answer=ANSWER) for mode in ("auto", "required"))
+
+    assert [accepts(compiler, auto, text) for text in ('{"a":1}', NOW, TEXT, '{"a":1}' + NOW)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert [accepts(compiler, required, text) for text in ('{"a":1}', NOW)] == [False, True]
+    assert constraint(ToolChoice("none"), answer=ANSWER) == ANSWER
+
+
+def test_calls_come_to_an_end(compiler: ConstraintCompiler) -> None:
+    """There is a greatest number of calls."""
+    held = constraint(ToolChoice("required"))
+
+    assert accepts(compiler, held, "\n".join([NOW] * MAX_CALLS))
+    assert not accepts(compiler, held, "\n".join([NOW] * (MAX_CALLS + 1)))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "closed"),
+    [
+        ({}, True),
+        ({"type": "object", "properties": {}}, True),
+        (CITY, True),
+        ({"type": "object", "additionalProperties": {"type": "integer"}}, False),
+        ({"anyOf": [CITY]}, False),
+        ({"$ref": "#/$defs/x", "$defs": {"x": CITY}}, False),
+        ({"properties": {}, "required": ["a"]}, False),
+        ({"properties": {"a": {}}, "required": [{}]}, False),
+        ({"properties": []}, False),
+    ],
+)
+def test_arguments_nobody_described_are_left_out(parameters: dict[str, object], closed: bool) -> None:
+    """Where the schema does not speak of them; it always says `object`."""
+    schema = arguments_schema(parameters)
+
+    assert schema["type"] == "object"
+    assert (schema.get("additionalProperties") is False) == closed
+
+
+def test_schema_texts_cannot_leave_the_grammar(compiler: ConstraintCompiler) -> None:
+    """Quotes, comments and line ends of a schema stay inside it."""
+    hostile = '"\n// x\nstart: "a" /*'
+    parameters = {"properties": {hostile: {"const": hostile, "description": hostile}}, "required": [hostile]}
+    held = tool_constraint([FunctionTool("f", None, parameters)], ToolChoice("required"), False, None)
+    arguments = json.dumps({hostile: hostile}, separators=(",", ":"))
+
+    assert accepts(compiler, held, f'<tool_call>\n{{"name": "f", "arguments": {arguments}}}\n</tool_call>')
