@@ -1,8 +1,9 @@
 """The composition root: settings in, a running server out. The one place where all parts meet.
 
-Order of the start: the address can be had, the model is prepared, the engine has loaded it, the
-port opens, the banner appears. What goes wrong before the port opens is a `StartError`. Order of
-the end: no new work, running answers finish within the drain time, the engine process ends.
+Order of the start: the address can be had, the model is prepared, the store is open, the engine has
+loaded the model, the port opens, the banner appears. What goes wrong before the port opens is a
+`StartError`. Order of the end: no new work, running answers finish within the drain time, the engine
+process ends.
 
 Invariant: a stop signal at any moment ends the process without a traceback and leaves no child.
 """
@@ -77,13 +78,13 @@ def run(settings: Settings, open_progress: OpenProgress, on_ready: Callable[[Ser
     configure_logging(settings.log_level, settings.log_format)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _check_address(settings.host, settings.port)
-    with opened_store(settings) as store:
-        try:
-            parts = _load_parts(settings, open_progress)
-        except ModelError as error:
-            raise StartError(str(error)) from error
-        with asyncio.Runner(loop_factory=new_event_loop) as runner, suppress(asyncio.CancelledError):
-            runner.run(_serve(settings, parts, store, on_ready))
+    try:
+        parts = _load_parts(settings, open_progress)
+    except ModelError as error:
+        raise StartError(str(error)) from error
+    runner = asyncio.Runner(loop_factory=new_event_loop)
+    with opened_store(settings) as store, runner, suppress(asyncio.CancelledError):
+        runner.run(_serve(settings, parts, store, on_ready))
 
 
 @contextmanager
