@@ -106,34 +106,47 @@ def _kept(weights: Weights, params: SamplingParams) -> Ids | None:
 
 
 def _heaviest(weights: Weights, ids: Ids | None, count: int) -> Ids:
-    """The `count` heaviest indices, lower ones first among equals."""
+    """The `count` heaviest indices in ascending order; of equal weights the lower indices are taken."""
     pool = weights if ids is None else weights[ids]
     if count >= len(pool):
         return np.arange(len(pool)) if ids is None else ids
-    threshold = np.partition(pool, len(pool) - count)[len(pool) - count]
-    above = np.flatnonzero(pool > threshold)
-    equal = np.flatnonzero(pool == threshold)[: count - len(above)]
-    picked = np.sort(np.concatenate((above, equal)))
+    bins = _bins(pool)
+    held = np.cumsum(np.bincount(bins)[::-1])
+    last = len(held) - 1 - int(np.searchsorted(held, count))
+    above, inside = np.flatnonzero(bins > last), _descending(pool, np.flatnonzero(bins == last))
+    picked = np.sort(np.concatenate((above, inside[: count - len(above)])))
     return picked if ids is None else ids[picked]
 
 
 def _nucleus(weights: Weights, ids: Ids | None, top_p: float) -> Ids:
-    """The fewest heaviest indices that together hold `top_p` of the weight.
-
-    Sorting a whole vocabulary is slow, so only weights above a floor are sorted, with a lower floor
-    when those do not hold enough.
-    """
+    """The fewest heaviest indices that together hold `top_p` of the weight, in ascending order."""
     pool = weights if ids is None else weights[ids]
-    goal = top_p * float(pool.sum(dtype=np.float64))
-    for floor in (1e-3, 1e-5, 0.0):
-        candidates = np.flatnonzero(pool >= floor)
-        heaviest = candidates[np.argsort(-pool[candidates], kind="stable")]
-        held = np.cumsum(pool[heaviest], dtype=np.float64)
-        if held[-1] >= goal:
-            break
-    count = min(int(np.searchsorted(held, goal)) + 1, len(heaviest))
-    picked = np.sort(heaviest[:count])
+    bins = _bins(pool)
+    masses = np.bincount(bins, pool)[::-1]
+    held = np.cumsum(masses)
+    goal = top_p * held[-1]
+    crossing = min(int(np.searchsorted(held, goal)), len(held) - 1)
+    last = len(held) - 1 - crossing
+    above, inside = np.flatnonzero(bins > last), _descending(pool, np.flatnonzero(bins == last))
+    running = held[crossing] - masses[crossing] + np.cumsum(pool[inside], dtype=np.float64)
+    count = int(np.searchsorted(running, goal)) + 1
+    picked = np.sort(np.concatenate((above, inside[:count])))
     return picked if ids is None else ids[picked]
+
+
+def _bins(weights: Weights) -> NDArray[np.int32]:
+    """A histogram bin for each weight, eight to a power of two, heavier ones higher.
+
+    Non-negative floats order as their bit patterns do. Only the bin that decides needs sorting: a
+    nucleus of ten thousand tokens, common at temperature 1, costs no more than one of ten.
+    """
+    bins: NDArray[np.int32] = weights.view(np.int32) >> 20
+    return bins
+
+
+def _descending(weights: Weights, indices: Ids) -> Ids:
+    """These indices, heaviest first, lower ones first among equals."""
+    return indices[np.argsort(-weights[indices], kind="stable")]
 
 
 def _inverse_cdf(weights: Weights, number: float) -> int:
@@ -154,8 +167,8 @@ def _inverse_cdf(weights: Weights, number: float) -> int:
 def score(row: Weights, token: int, top: int) -> TokenLogprob:
     """Natural-log probability of `token` and of the `top` likeliest tokens, from raw logits."""
     peak = row.max()
-    norm = float(peak) + float(np.log(np.exp(row - peak).sum(dtype=np.float64)))
-    best = _heaviest(row, None, top) if top else np.empty(0, np.intp)
-    best = best[np.argsort(-row[best], kind="stable")]
-    alternatives = tuple((int(i), float(row[i]) - norm) for i in best)
+    weights = np.exp(row - peak)
+    norm = float(peak) + float(np.log(weights.sum(dtype=np.float64)))
+    best = _heaviest(weights, None, top) if top else np.empty(0, np.intp)
+    alternatives = tuple((int(i), float(row[i]) - norm) for i in _descending(row, best))
     return TokenLogprob(token, float(row[token]) - norm, alternatives)
