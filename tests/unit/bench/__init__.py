@@ -1,0 +1,1 @@
+"""The benchmark's own parts: what it asks, how it listens, how it counts."""
