@@ -30,8 +30,8 @@ check: .venv/dev ## Check format, lint, types and import contracts, and run the 
 	@$(BIN)/ruff format --check --quiet $(SOURCES)
 	@$(BIN)/ruff check --quiet $(SOURCES)
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-logo --quiet
-	@$(BIN)/python -m pytest --quiet -m 'not model and not live'
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m pytest --quiet -m 'not model and not live and not slow'
 
 fmt: .venv/dev ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff check --fix-only --quiet $(SOURCES)

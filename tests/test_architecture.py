@@ -23,8 +23,13 @@ MAX_METHODS = 20
 REFUSED_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 
 FENCES = {
-    "openvino": ("engine/backends/openvino.py", "models/"),
-    "openvino_genai": ("models/",),
+    "openvino": (
+        "engine/backends/openvino.py",
+        "models/merged_projections.py",
+        "models/refine.py",
+        "models/row_scales.py",
+    ),
+    "openvino_genai": ("models/converter.py",),
     "tokenizers": ("models/",),
     "llguidance": ("engine/",),
     "numpy": ("engine/", "models/"),

@@ -21,6 +21,8 @@ from antiphon.models.tokenizer import load_tokenizer
 from tests.llama_reference import Array, LlamaReference, mean_divergence
 from tests.tiny_models import TinyModel, write_tiny_model
 
+pytestmark = pytest.mark.slow
+
 TOKENS = [int(token) for token in np.random.default_rng(0).integers(3, 264, 40)]
 TEXT = (
     "The lighthouse keeper climbed the spiral stairs every evening before sunset. At the top he lit the "

@@ -19,6 +19,8 @@ from antiphon.models.tokenizer import load_tokenizer
 from tests.tiny_models import TinyModel, write_tiny_model
 from tests.unit.models.conftest import RecordedProgress
 
+pytestmark = pytest.mark.slow
+
 _LOAD = """
 import sys
 from antiphon.telemetry.optout import block_vendor_telemetry
