@@ -33,8 +33,9 @@ _IDLE_WAIT_S = 1.0
 _COMPILING_WAIT_S = 0.002
 """How long it waits for frames while nothing runs but a constraint is being compiled."""
 _WARM_UP_TOKENS = 64
-_ALGORITHM_VERSION = 1
-"""Raise whenever the same seed may draw other tokens than before: it is part of the fingerprint."""
+_ALGORITHM_VERSION = 2
+"""Part of the fingerprint. Raise it whenever the same file and seed may give other tokens than before:
+when drawing, chunking or the conversion of model files changes."""
 
 
 class Host:
