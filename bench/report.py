@@ -30,10 +30,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "concepts" / "performan
 
 def write_report(found: Results, file_name: str, page: Path = PAGE) -> Path:
     """Put the tables and plots of `found` into the page."""
-    from bench import plots  # here: only this needs matplotlib
-
     rows = rows_of(found.results)
-    drawn = plots.draw(rows, page.parent / "performance")
+    drawn = _draw(rows, page.parent / "performance")
     parts = {
         "run": _run(found, file_name),
         "servers": _servers(rows, [path.relative_to(page.parent) for path in drawn]),
@@ -45,6 +43,16 @@ def write_report(found: Results, file_name: str, page: Path = PAGE) -> Path:
         text = fill(text, name, content)
     page.write_text(text, encoding="utf-8")
     return page
+
+
+def _draw(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Plots of the chat workload; none if it was not run. Only plots need matplotlib."""
+    chat = [row for row in rows if row.workload == "chat"]
+    if not chat:
+        return []
+    from bench import plots
+
+    return plots.draw(chat, folder)
 
 
 def fill(text: str, name: str, content: str) -> str:
