@@ -53,9 +53,9 @@ class PagePool:
         return len(self._free) + len(self._idle)
 
     def counts(self) -> PageCounts:
-        """Where all pages are now."""
-        held = sum(1 for holders in self._holders if holders)
-        return PageCounts(len(self._free), len(self._idle), held)
+        """Where all pages are now; asked for after every step, so nothing is counted."""
+        free, idle = len(self._free), len(self._idle)
+        return PageCounts(free, idle, len(self._holders) - free - idle)
 
     def take(self) -> int:
         """Hold a page with no meaningful content.
