@@ -149,6 +149,7 @@ def _load_parts(settings: Settings, open_progress: OpenProgress) -> ModelParts:
             context_length=model.context_length,
             eos_token_ids=model.eos_token_ids,
             kv_cache_bytes=settings.kv_cache_mib << 20,
+            kv_cache_type=settings.kv_cache_type,
             threads=settings.threads,
         )
     )

@@ -62,6 +62,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     strict_fields: Annotated[bool, _about("Refuse unknown request fields instead of naming them")] = False
     threads: Annotated[int, _about("CPU threads of the engine; 0: all cores", ge=0)] = 0
     kv_cache_mib: Annotated[int, _about("Memory for the KV cache, in MiB", ge=16)] = 1024
+    kv_cache_type: Annotated[
+        Literal["auto", "u8"], _about("auto: keys and values as computed; u8: twice as many tokens, slower")
+    ] = "auto"
     max_choices: Annotated[int, _about("Choices running or queued at once; beyond it, 503", ge=1)] = (
         _ADMISSION.max_choices
     )

@@ -11,6 +11,7 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
 
@@ -40,6 +41,7 @@ class Load(Message):
     context_length: int
     eos_token_ids: tuple[int, ...]
     kv_cache_bytes: int
+    kv_cache_type: Literal["auto", "u8"]
     threads: int
     max_running: int
 

@@ -167,7 +167,8 @@ def load_backend(load: frames.Load) -> Backend:
     """The backend of a model folder. Imports the inference library here, not at the module's top."""
     from antiphon.engine.backends.openvino import OpenVINOBackend, OpenVINOOptions
 
-    return OpenVINOBackend(OpenVINOOptions(Path(load.folder), load.kv_cache_bytes, load.threads))
+    options = OpenVINOOptions(Path(load.folder), load.kv_cache_bytes, load.threads, load.kv_cache_type)
+    return OpenVINOBackend(options)
 
 
 def model_info(load: frames.Load, backend: Backend) -> ModelInfo:

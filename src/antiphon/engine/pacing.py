@@ -28,7 +28,7 @@ class PacingOptions:
     """Beside decoding sequences, before any step was timed."""
     least: int = 16
     """Prompts always advance by this much."""
-    stretch: float = 1.4
+    stretch: float = 2.0
     """Prompt tokens may lengthen a decoding step by this multiple of what it takes without them."""
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -34,6 +35,7 @@ class EngineOptions:
     context_length: int
     eos_token_ids: tuple[int, ...]
     kv_cache_bytes: int = 1 << 30
+    kv_cache_type: Literal["auto", "u8"] = "auto"
     threads: int = 0
     max_running: int = 64
 
@@ -123,6 +125,7 @@ def _load_message(options: EngineOptions) -> frames.Load:
         context_length=options.context_length,
         eos_token_ids=options.eos_token_ids,
         kv_cache_bytes=options.kv_cache_bytes,
+        kv_cache_type=options.kv_cache_type,
         threads=options.threads,
         max_running=options.max_running,
     )

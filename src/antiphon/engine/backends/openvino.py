@@ -3,15 +3,17 @@
 It loads an IR folder, rewrites the model for paged attention, keeps the KV cache in tensors of its
 own and runs one batch of slices a call. It does not schedule, sample or own pages' meaning.
 
-Invariant (measured, see docs/decisions/0003): with 8-bit keys quantised by token and bf16 compute a
-slice's logits are bit-equal in any batch and for any division of a prompt into slices of at least
-two tokens. Slices of one token run another kernel, so they are not bit-equal to the same token in
-a longer slice. A third kernel, for batches of fewer single tokens than threads, is avoided by padding.
+Invariant (measured, see docs/decisions/0003): with a KV cache in the type of compute, or in 8 bits
+with keys quantised by token, a slice's logits are bit-equal in any batch and for any division of a
+prompt into slices of at least two tokens. Slices of one token run another kernel, so they are not
+bit-equal to the same token in a longer slice. A third kernel, for batches of fewer single tokens
+than threads, is avoided by padding.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +38,8 @@ class OpenVINOOptions:
     folder: Path
     kv_cache_bytes: int
     threads: int = 0
+    kv_cache_type: Literal["auto", "u8"] = "auto"
+    """`auto` keeps keys and values as they are computed; `u8` halves their size and costs speed."""
 
 
 class OpenVINOBackend:
@@ -54,6 +58,7 @@ class OpenVINOBackend:
             self._request.set_tensor(name, tensor)
         self._threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         self._precision = str(compiled.get_property("INFERENCE_PRECISION_HINT"))
+        self._kv_type = next(iter(self._caches.values())).element_type.get_type_name()
         self._vocab_size = int(compiled.output(0).partial_shape[2].get_length())
 
     @property
@@ -74,7 +79,7 @@ class OpenVINOBackend:
     @property
     def fingerprint(self) -> str:
         """Library version and compute precision: what the logits depend on beside the weights."""
-        return f"openvino {ov.__version__} {self._precision} kv-u8-by-token"
+        return f"openvino {ov.__version__} {self._precision} kv-{self._kv_type}"
 
     def forward(self, slices: Sequence[Slice]) -> Logits:
         """Run one step; see `Backend.forward`."""
@@ -109,7 +114,8 @@ def _compile(options: OpenVINOOptions) -> ov.CompiledModel:
     _keep_selected_rows(model)
     config: dict[str, object] = {
         "PERFORMANCE_HINT": "LATENCY",
-        "KV_CACHE_PRECISION": "u8",
+        # On a CPU that computes in bf16, f16 stands for bf16 too.
+        "KV_CACHE_PRECISION": "f16" if options.kv_cache_type == "auto" else options.kv_cache_type,
         "KEY_CACHE_QUANT_MODE": "BY_TOKEN",
     }
     if options.threads:
