@@ -4,8 +4,10 @@ The rules that concern several fields at once live here; what one field may hold
 Defaults of sampling are the table's. Nothing here runs, renders or counts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from antiphon.api.options import ApiOptions
 from antiphon.api.stored import StoreWish, store_wish
@@ -14,8 +16,17 @@ from antiphon.api.wire.fields import FieldValues, read_fields, unknown_fields
 from antiphon.api.wire.reader import Cursor
 from antiphon.api.wire.words import excerpt, type_name
 from antiphon.core.errors import InvalidValue, NumberOutOfRange, UnknownParameter
-from antiphon.core.messages import ChatRequest, FunctionTool, SamplingOptions, ToolChoice
+from antiphon.core.messages import (
+    ChatRequest,
+    FunctionTool,
+    ResponseFormat,
+    SamplingOptions,
+    ServiceTier,
+    ToolChoice,
+)
 from antiphon.service.models import ModelRegistry
+
+_TIERS: Final[Mapping[str, ServiceTier]] = MappingProxyType({"flex": "flex", "priority": "priority"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +88,7 @@ def _request(values: FieldValues) -> ChatRequest:
         choices=values[fields.N],
         max_tokens=max_tokens if max_completion_tokens is None else max_completion_tokens,
         stop=values[fields.STOP],
-        response_format=values[fields.RESPONSE_FORMAT],
+        response_format=_response_format(values),
         top_logprobs=_top_logprobs(values),
         min_tokens=values[fields.MIN_TOKENS],
         ignore_eos=values[fields.IGNORE_EOS],
@@ -85,7 +96,20 @@ def _request(values: FieldValues) -> ChatRequest:
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=values[fields.PARALLEL_TOOL_CALLS] and not values[fields.FUNCTIONS],
+        tier=_TIERS.get(values[fields.SERVICE_TIER], "default"),
+        cache_key=values[fields.PROMPT_CACHE_KEY],
+        template_options=values[fields.CHAT_TEMPLATE_KWARGS],
     )
+
+
+def _response_format(values: FieldValues) -> ResponseFormat | None:
+    """The one format asked for, in whichever field."""
+    asked = [(field.name, values[field]) for field in fields.FORMATS if values[field] is not None]
+    if len(asked) > 1:
+        (first, _), (second, _) = asked[:2]
+        reason = f"Invalid value for '{second}': only one of '{first}' and '{second}' can be specified."
+        raise InvalidValue(second, reason, code=None)
+    return asked[0][1] if asked else None
 
 
 def _tools(values: FieldValues) -> tuple[tuple[FunctionTool, ...], ToolChoice]:

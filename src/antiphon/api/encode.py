@@ -45,6 +45,7 @@ class AnswerHead:
     model: str
     fingerprint: str
     choices: int
+    tier: str = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class ChunkEncoder:
             "object": "chat.completion.chunk",
             "created": self._head.created,
             "model": self._head.model,
-            "service_tier": "default",
+            "service_tier": self._head.tier,
             "system_fingerprint": f"fp_{self._head.fingerprint}",
             "choices": choices,
         }
@@ -161,7 +162,7 @@ class CompletionFold:
             "model": self._head.model,
             "choices": [self._choice(index) for index in range(self._head.choices)],
             "usage": _usage(self._usage),
-            "service_tier": "default",
+            "service_tier": self._head.tier,
             "system_fingerprint": f"fp_{self._head.fingerprint}",
         }
 

@@ -31,5 +31,5 @@ class ApiOptions:
     """How long a client may read nothing while an answer waits to be sent."""
     keep_alive: int = 15
     """How long an idle connection stays open after an answer."""
-    ping_interval: float = 10.0
+    ping_interval: float = 4.0
     """A stream that is silent for so long sends a comment."""

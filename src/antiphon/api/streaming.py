@@ -41,6 +41,7 @@ def head_of(completion: Completion) -> AnswerHead:
         model=completion.model,
         fingerprint=completion.fingerprint,
         choices=completion.choices,
+        tier=completion.tier,
     )
 
 

@@ -60,6 +60,8 @@ class GenerationRequest:
     """Ending tokens are masked until this many were generated."""
     cache_salt: str = ""
     """Prompts share cached prefixes only under equal salts."""
+    priority: Literal[-1, 0, 1] = 0
+    """Where it queues: behind (-1) or ahead of (1) others that came a bounded number of requests apart."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,29 @@ class JsonSchemaFormat:
     strict: bool = False
 
 
-ResponseFormat = JsonObjectFormat | JsonSchemaFormat
+@dataclass(frozen=True, slots=True)
+class PatternFormat:
+    """The answer must match a regular expression or a Lark grammar as a whole."""
+
+    kind: Literal["regex", "lark"]
+    text: str
+    label: str
+    """What the caller knows the pattern by, for errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceFormat:
+    """The answer must be one of these texts."""
+
+    texts: tuple[str, ...]
+    label: str
+    """As in `PatternFormat`."""
+
+
+ResponseFormat = JsonObjectFormat | JsonSchemaFormat | PatternFormat | ChoiceFormat
+
+ServiceTier = Literal["flex", "default", "priority"]
+"""How urgent an answer is beside others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +144,8 @@ class ChatRequest:
     """Says nothing where there are no tools."""
     parallel_tool_calls: bool = True
     """False: at most one call per answer."""
+    tier: ServiceTier = "default"
+    cache_key: str = ""
+    """Only prompts with the same key may share what is computed of a common beginning."""
+    template_options: Mapping[str, bool | str] = field(default_factory=dict)
+    """Switches of the model's chat template."""

@@ -5,6 +5,7 @@ All async members run on the API process's event loop and never block it.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from antiphon.core.generation import (
@@ -102,10 +103,16 @@ class Tokenizer(Protocol):
 class ChatTemplate(Protocol):
     """The model's own way of writing a conversation down."""
 
-    def render(self, messages: Sequence[Message], tools: Sequence[FunctionTool] = ()) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[FunctionTool] = (),
+        options: Mapping[str, bool | str] = MappingProxyType({}),
+    ) -> str:
         """The prompt text, special tokens spelled out, ready for the assistant's turn.
 
-        It tells of the tools, and of earlier calls, in the syntax of `text.tools.hermes`.
+        It tells of the tools, and of earlier calls, in the syntax of `text.tools.hermes`. `options` are
+        variables for the template; one that it does not use has no effect.
 
         Raises:
             InvalidValue: the template refuses this conversation.

@@ -30,6 +30,8 @@ class SchedulerOptions:
     """Sequences that hold pages at once."""
     max_waiting: int = 1024
     """Requests that wait for their first page; more are refused."""
+    overtaking: int = 256
+    """A priority is worth having come so many requests earlier; so nobody waits for ever."""
     headroom_tokens: int = 256
     """Room kept for what each running sequence is about to generate, so that few get preempted."""
     pacing: PacingOptions = field(default_factory=PacingOptions)
@@ -77,9 +79,9 @@ class Scheduler:
     counters: SchedulerCounters = field(default_factory=SchedulerCounters)
     requests: dict[str, RunningRequest] = field(default_factory=dict)
     waiting: list[SequenceState] = field(default_factory=list)
-    """In order of arrival."""
+    """In order of their turns."""
     running: list[SequenceState] = field(default_factory=list)
-    """In order of arrival."""
+    """In order of their turns."""
     _arrivals: int = 0
     pacer: PrefillPacer = field(init=False)
 
@@ -97,10 +99,11 @@ class Scheduler:
             raise QueueFull
         self._arrivals += 1
         names = prefix_names(spec.prompt, self.page_tokens, spec.cache_salt)
-        request = RunningRequest(spec, self._arrivals, names)
+        turn = self._arrivals - spec.priority * self.options.overtaking
+        request = RunningRequest(spec, turn, names)
         request.sequences = [SequenceState(request, i, list(spec.prompt)) for i in range(spec.choices)]
         self.requests[request.key] = request
-        self.waiting.append(request.sequences[0])
+        insort(self.waiting, request.sequences[0], key=_order)
         return request
 
     def plan(self) -> list[PlannedSlice]:
@@ -178,7 +181,7 @@ class Scheduler:
                 self._enter(State.WAITING, sequence)
 
     def _start_waiting(self) -> None:
-        """Start sequences in order of arrival while pages and places last."""
+        """Start sequences in order of their turns while pages and places last."""
         for sequence in list(self.waiting):
             if len(self.running) >= self.options.max_running or not self._fits(sequence):
                 return
@@ -189,7 +192,7 @@ class Scheduler:
             self._enter(State.RUNNING, sequence)
 
     def _enter(self, state: State, sequence: SequenceState) -> None:
-        """Take its place, by order of arrival, among those that run or wait."""
+        """Take its place, by its turn, among those that run or wait."""
         sequence.state = state
         insort(self.running if state is State.RUNNING else self.waiting, sequence, key=_order)
 
@@ -234,7 +237,7 @@ class Scheduler:
         return max(0, sequence.prompt_len - 2) // self.page_tokens
 
     def _plan_prefill(self, budget: int) -> Iterator[PlannedSlice]:
-        """Share `budget` prompt tokens: the shortest rest gets up to half, arrival order the others."""
+        """Share `budget` prompt tokens: the shortest rest gets up to half, the others what is left."""
         prefilling = [s for s in self.running if s.in_prompt]
         shortest = min(prefilling, key=lambda s: (s.prompt_len - s.computed, s.order), default=None)
         shares = [(s, budget) for s in prefilling]

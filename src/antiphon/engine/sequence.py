@@ -23,10 +23,11 @@ class State(Enum):
 
 @dataclass(eq=False, slots=True)
 class RunningRequest:
-    """A request the engine has accepted. `arrival` orders requests; lower came first."""
+    """A request the engine has accepted. Requests are served by `turn`, the lowest first."""
 
     spec: GenerationRequest
-    arrival: int
+    turn: int
+    """When it came, counted in requests and shifted by its priority."""
     page_names: list[bytes]
     """Names of the prompt's full pages that other prompts may share."""
     sequences: list["SequenceState"] = field(default_factory=list)
@@ -76,8 +77,8 @@ class SequenceState:
 
     @property
     def order(self) -> tuple[int, int]:
-        """First come, first served; choices of a request in turn."""
-        return (self.request.arrival, self.choice)
+        """By its request's turn; choices of a request one after the other."""
+        return (self.request.turn, self.choice)
 
     def append(self, token: int) -> None:
         """Add a generated token."""

@@ -24,6 +24,7 @@ from antiphon.core.events import (
     Usage,
 )
 from antiphon.core.generation import ChoiceEnd, EngineEvent
+from antiphon.core.messages import ServiceTier
 from antiphon.core.ports import Generation
 from antiphon.service.admission import Lease
 from antiphon.service.choice_calls import ChoiceCalls
@@ -52,6 +53,8 @@ class Completion:
     """What the choices are drawn with."""
     recording: Recording | None = field(default=None, repr=False)
     """Stores the completion; to be set before `events` is called."""
+    tier: ServiceTier = "default"
+    """How urgent it was."""
     call_reason: FinishReason = "tool_calls"
     """Why a choice ends that called."""
 

@@ -12,8 +12,10 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final, Literal
 
 from antiphon.core.errors import (
     ContextLengthExceeded,
@@ -25,11 +27,14 @@ from antiphon.core.errors import (
 from antiphon.core.generation import Constraint, GenerationRequest, SamplingParams
 from antiphon.core.messages import (
     ChatRequest,
+    ChoiceFormat,
     FunctionTool,
     JsonObjectFormat,
     JsonSchemaFormat,
     Message,
+    PatternFormat,
     SamplingOptions,
+    ServiceTier,
 )
 from antiphon.core.ports import ChatTemplate, Engine, Tokenizer
 from antiphon.service.admission import Admission, Lease
@@ -42,6 +47,9 @@ from antiphon.text.stop import StopStrings
 from antiphon.text.tools.grammar import arguments_schema, tool_constraint
 from antiphon.text.tools.hermes import OPENING
 
+_PRIORITIES: Final[Mapping[ServiceTier, Literal[-1, 0, 1]]] = MappingProxyType(
+    {"flex": -1, "default": 0, "priority": 1}
+)
 MESSAGE_COST_CHARS = 32
 """What a message costs beyond its content to render, as characters that take as long (measured)."""
 
@@ -85,9 +93,10 @@ class Completions:
         self._options = options
         self._scorer = TokenScorer(parts.tokenizer)
 
-    async def open(self, request: ChatRequest) -> Completion:
+    async def open(self, request: ChatRequest, project: str = "") -> Completion:
         """Everything that can be refused is refused here; the model has not run when this returns.
 
+        What is cached of a project's prompts is never found by another's.
         The completion must be closed: iterate its `events` under `contextlib.aclosing`.
 
         Raises:
@@ -96,7 +105,7 @@ class Completions:
             SchemaRefused: a strict response format cannot be held.
             FunctionSchemaRefused: the parameters of a strict function cannot be held.
             JsonWordMissing: JSON mode without the word, where that rule is on.
-            InvalidValue: the model's template refuses this conversation.
+            InvalidValue: the model's template refuses this conversation, or a pattern cannot be held.
             Overloaded: no room now.
             EngineUnavailable: the engine is starting or down.
         """
@@ -104,12 +113,12 @@ class Completions:
         self._check_json_word(request)
         lease = self._admission.admit(request.choices)
         try:
-            return await self._open_admitted(request, lease)
+            return await self._open_admitted(request, project, lease)
         except BaseException:
             lease.release()
             raise
 
-    async def _open_admitted(self, request: ChatRequest, lease: Lease) -> Completion:
+    async def _open_admitted(self, request: ChatRequest, project: str, lease: Lease) -> Completion:
         prompt = await self._encode(request)
         room = self._parts.engine.info.context_length - len(prompt)
         if room < 1:
@@ -125,6 +134,8 @@ class Completions:
             stop_token_ids=request.stop_token_ids,
             ignore_eos=request.ignore_eos,
             min_tokens=request.min_tokens,
+            cache_salt=json.dumps((project, request.cache_key)),
+            priority=_PRIORITIES[request.tier],
         )
         return self._start(request, generation_request, lease)
 
@@ -147,18 +158,22 @@ class Completions:
             generation=self._parts.engine.generate(tokens),
             lease=lease,
             seed=tokens.sampling.seed,
+            tier=request.tier,
             call_reason="stop" if request.tool_choice.mode == "named" else "tool_calls",
         )
 
     async def _encode(self, request: ChatRequest) -> list[int]:
         messages, tools, parts = request.messages, request.tools, self._parts
         if not tools and _prompt_chars(messages) <= self._options.inline_prompt_chars:
-            return encode_prompt(parts.template, parts.tokenizer, messages)
-        return await asyncio.to_thread(encode_prompt, parts.template, parts.tokenizer, messages, tools)
+            return encode_prompt(parts.template, parts.tokenizer, messages, (), request.template_options)
+        return await asyncio.to_thread(
+            encode_prompt, parts.template, parts.tokenizer, messages, tools, request.template_options
+        )
 
     async def _constraint(self, request: ChatRequest) -> Constraint | None:
         """The constraint to generate under, proved to compile."""
         answer = await self._answer_constraint(request)
+        _check_answers_beside_calls(request)
         return await self._tool_constraint(request, answer) if request.tools else answer
 
     async def _tool_constraint(self, request: ChatRequest, answer: Constraint | None) -> Constraint:
@@ -204,6 +219,8 @@ class Completions:
             wanted = request.response_format
             if isinstance(wanted, JsonSchemaFormat) and not wanted.strict:
                 return ANY_OBJECT
+            if isinstance(wanted, PatternFormat | ChoiceFormat):
+                raise InvalidValue(wanted.label, f"Invalid '{wanted.label}': {refused.reason}") from None
             name = wanted.name if isinstance(wanted, JsonSchemaFormat) else ""
             raise SchemaRefused(name, refused.reason, refused.context) from None
 
@@ -212,6 +229,14 @@ class Completions:
             return
         if not any("json" in message.content.lower() for message in request.messages):
             raise JsonWordMissing()
+
+
+def _check_answers_beside_calls(request: ChatRequest) -> None:
+    """Refuse patterns for answers that may call instead: only JSON can be told from a call for sure."""
+    wanted = request.response_format
+    if isinstance(wanted, PatternFormat | ChoiceFormat) and request.tool_choice.mode == "auto":
+        reason = f"Invalid value for '{wanted.label}': it cannot be combined with 'tools'."
+        raise InvalidValue(wanted.label, reason, code=None)
 
 
 def _prompt_chars(messages: Sequence[Message]) -> int:

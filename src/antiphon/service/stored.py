@@ -31,7 +31,7 @@ class StoredCompletions:
             StoreUnavailable: it could not be stored; nothing was generated.
         """
         await self._store.check()
-        completion = await completions.open(request)
+        completion = await completions.open(request, keeping.project)
         completion.recording = Recording(self._store, _blank(completion, keeping))
         return completion
 

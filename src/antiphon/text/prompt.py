@@ -11,9 +11,10 @@ Invariant: the control ids of a prompt are those the template alone would write 
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 from antiphon.core.errors import InvalidValue
@@ -32,8 +33,9 @@ def encode_prompt(
     tokenizer: Tokenizer,
     messages: Sequence[Message],
     tools: Sequence[FunctionTool] = (),
+    options: Mapping[str, bool | str] = MappingProxyType({}),
 ) -> list[int]:
-    """The prompt's token ids, ready for the assistant's turn.
+    """The prompt's token ids, ready for the assistant's turn. `options` are for the template.
 
     Raises:
         InvalidValue: the template refuses this conversation.
@@ -45,7 +47,7 @@ def encode_prompt(
         disarmed = [disarm.message(message) for message in messages], [disarm.tool(tool) for tool in tools]
     except RecursionError:
         raise InvalidValue(param="messages", reason=_TOO_DEEP, code=None) from None
-    rendered = template.render(*disarmed)
+    rendered = template.render(*disarmed, options)
     ids: list[int] = []
     for place, piece in enumerate(controls.pattern.split(rendered)):
         if place % 2:  # the pattern has one group: every second piece is what it matched

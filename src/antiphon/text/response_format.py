@@ -8,7 +8,7 @@ asks for any object, as the API says of one without a schema.
 import json
 
 from antiphon.core.generation import Constraint
-from antiphon.core.messages import JsonObjectFormat, ResponseFormat
+from antiphon.core.messages import ChoiceFormat, JsonObjectFormat, PatternFormat, ResponseFormat
 
 ANY_OBJECT = Constraint("json_schema", '{"type":"object"}')
 """One JSON object of any shape."""
@@ -18,6 +18,10 @@ def constraint_of(response_format: ResponseFormat | None) -> Constraint | None:
     """The constraint that enforces a response format; None where any text will do."""
     if response_format is None:
         return None
+    if isinstance(response_format, PatternFormat):
+        return Constraint(response_format.kind, response_format.text)
+    if isinstance(response_format, ChoiceFormat):
+        return Constraint("lark", f"start: {' | '.join(map(json.dumps, response_format.texts))}\n")
     if isinstance(response_format, JsonObjectFormat) or not response_format.schema:
         return ANY_OBJECT
     schema = dict(response_format.schema)

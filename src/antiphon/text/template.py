@@ -61,21 +61,32 @@ class JinjaChatTemplate:
         # Some write calls between the same tags in another form than JSON.
         self._knows_tools = OPENING in source and "<function=" not in source and self._keeps_tools()
 
-    def render(self, messages: Sequence[Message], tools: Sequence[FunctionTool] = ()) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[FunctionTool] = (),
+        options: Mapping[str, bool | str] = MappingProxyType({}),
+    ) -> str:
         """The prompt text, special tokens spelled out, ready for the assistant's turn.
 
         Raises:
             InvalidValue: the template refuses this conversation, or writes too much.
         """
         if self._knows_tools:
-            return self._write(self._adapt(messages), tools)
-        return self._write(self._adapt(written_out(messages, tools)))
+            return self._write(self._adapt(messages), tools, options)
+        return self._write(self._adapt(written_out(messages, tools)), (), options)
 
-    def _write(self, messages: Sequence[Message], tools: Sequence[FunctionTool] = ()) -> str:
+    def _write(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[FunctionTool] = (),
+        options: Mapping[str, bool | str] = MappingProxyType({}),
+    ) -> str:
         pieces: list[str] = []
         size = 0
         ids = _numbered_calls(messages)
         variables: dict[str, Any] = {
+            **options,
             "messages": [_as_dict(message, ids) for message in messages],
             "tools": [tool_object(tool) for tool in tools] or None,
             "add_generation_prompt": True,

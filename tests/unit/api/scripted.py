@@ -70,7 +70,7 @@ class ScriptedCompletions(Completions):
         self.gate.set()
         self.open_cancelled = asyncio.Event()
 
-    async def open(self, request: ChatRequest) -> Completion:
+    async def open(self, request: ChatRequest, project: str = "") -> Completion:
         """Wait at the gate, then follow the script."""
         self.requests.append(request)
         try:

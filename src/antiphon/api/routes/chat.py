@@ -62,7 +62,7 @@ class ChatRoutes:
 
     async def _open(self, call: ChatCall, exchange: Exchange) -> Completion:
         if call.wish is None or self._stored is None:
-            return await self._completions.open(call.request)
+            return await self._completions.open(call.request, exchange.project)
         keeping = call.wish.of(exchange.project, exchange.id)
         return await self._stored.open(self._completions, call.request, keeping)
 

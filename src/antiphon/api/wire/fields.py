@@ -12,6 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, cast
 
+from antiphon.api.wire.guided import (
+    read_guided_choice,
+    read_guided_grammar,
+    read_guided_json,
+    read_guided_regex,
+    read_structured_outputs,
+)
 from antiphon.api.wire.messages import read_messages
 from antiphon.api.wire.reader import (
     Cursor,
@@ -34,10 +41,16 @@ from antiphon.api.wire.shapes import (
     read_modalities,
     read_stop,
     read_stream_options,
+    read_template_kwargs,
     refused_object,
 )
 from antiphon.api.wire.tools import read_function_choice, read_functions, read_tool_choice, read_tools
-from antiphon.core.messages import FunctionTool, Message, ResponseFormat, ToolChoice
+from antiphon.core.messages import (
+    FunctionTool,
+    Message,
+    ResponseFormat,
+    ToolChoice,
+)
 
 T = TypeVar("T")
 
@@ -131,6 +144,55 @@ STOP_TOKEN_IDS: Field[tuple[int, ...]] = Field(
     "stop_token_ids", array_of(integer(0, _INT32), 128), (), reason="An extension; up to 128 ids."
 )
 
+_GUIDED_REASON = "An extension, as `structured_outputs` has it."
+STRUCTURED_OUTPUTS: Field[ResponseFormat | None] = Field(
+    "structured_outputs",
+    read_structured_outputs,
+    None,
+    reason="An extension, held strictly: one of `json`, `regex`, `choice`, `grammar` (Lark), `json_object`.",
+)
+GUIDED_JSON: Field[ResponseFormat | None] = Field(
+    "guided_json", read_guided_json, None, reason=_GUIDED_REASON
+)
+GUIDED_REGEX: Field[ResponseFormat | None] = Field(
+    "guided_regex", read_guided_regex, None, reason=_GUIDED_REASON
+)
+GUIDED_CHOICE: Field[ResponseFormat | None] = Field(
+    "guided_choice", read_guided_choice, None, reason=_GUIDED_REASON
+)
+GUIDED_GRAMMAR: Field[ResponseFormat | None] = Field(
+    "guided_grammar", read_guided_grammar, None, reason=_GUIDED_REASON
+)
+CHAT_TEMPLATE_KWARGS: Field[Mapping[str, bool | str]] = Field(
+    "chat_template_kwargs",
+    read_template_kwargs,
+    {},
+    reason="An extension: `enable_thinking`, `thinking` and `reasoning_effort`, for templates that use them.",
+)
+SERVICE_TIER: Field[str] = Field(
+    "service_tier",
+    one_of("auto", "default", "flex", "scale", "priority", "fast"),
+    "default",
+    reason="`priority` waits ahead of others, `flex` behind them, by up to 256 requests; "
+    "`auto`, `scale` and `fast` are `default`.",
+)
+PROMPT_CACHE_KEY: Field[str] = Field(
+    "prompt_cache_key",
+    string(1024),
+    "",
+    reason="Equal prefixes are found without it; with it only among prompts of the same key.",
+)
+
+FORMATS = (
+    RESPONSE_FORMAT,
+    STRUCTURED_OUTPUTS,
+    GUIDED_JSON,
+    GUIDED_REGEX,
+    GUIDED_CHOICE,
+    GUIDED_GRAMMAR,
+)
+"""What an answer must look like; a request has at most one."""
+
 _SUPPORTED: tuple[Field[Any], ...] = (
     MODEL,
     MESSAGES,
@@ -148,7 +210,7 @@ _SUPPORTED: tuple[Field[Any], ...] = (
     TOP_LOGPROBS,
     STREAM,
     STREAM_OPTIONS,
-    RESPONSE_FORMAT,
+    *FORMATS,
     TOOLS,
     TOOL_CHOICE,
     PARALLEL_TOOL_CALLS,
@@ -156,6 +218,9 @@ _SUPPORTED: tuple[Field[Any], ...] = (
     FUNCTION_CALL,
     STORE,
     METADATA,
+    SERVICE_TIER,
+    PROMPT_CACHE_KEY,
+    CHAT_TEMPLATE_KWARGS,
     TOP_K,
     MIN_P,
     REPETITION_PENALTY,
@@ -173,16 +238,13 @@ def _refused(name: str, read: Reader[None], reason: str) -> Field[Any]:
     return Field(name, read, None, "refused", reason)
 
 
-_read_tier = one_of("auto", "default", "flex", "scale", "priority", "fast")
 _CACHE_REASON = "Equal prefixes of prompts are found without a hint."
 
 _WITHOUT_EFFECT: tuple[Field[Any], ...] = (
     _idle("user", read_string, "There is no abuse monitoring."),
     _idle("safety_identifier", string(128), "There is no abuse monitoring."),
-    _idle("prompt_cache_key", read_string, _CACHE_REASON),
     _idle("prompt_cache_options", read_object, _CACHE_REASON),
     _idle("prompt_cache_retention", one_of("in_memory", "24h"), _CACHE_REASON),
-    _idle("service_tier", _read_tier, "There is one tier; answers say `default`."),
     _idle("reasoning_effort", read_string, "The models served do not reason; any level is accepted."),
     _idle("verbosity", one_of("low", "medium", "high"), "The models served do not know the notion."),
     _idle("prediction", read_object, "A draft of the answer can only make it faster."),

@@ -11,6 +11,7 @@ from antiphon.api.wire.reader import (
     Reader,
     array_of,
     number,
+    one_of,
     optional,
     read_bool,
     read_object,
@@ -90,6 +91,21 @@ def read_metadata(cursor: Cursor) -> Mapping[str, str]:
         if len(key) > MAX_METADATA_KEY:
             raise StringTooLong(cursor.path, MAX_METADATA_KEY, len(key))
     return {key: string(MAX_METADATA_VALUE)(cursor.field(key)) for key in members}
+
+
+def read_template_kwargs(cursor: Cursor) -> Mapping[str, bool | str]:
+    """Switches of chat templates. Others are refused: free text could write control tokens."""
+    allowed: Mapping[str, Reader[bool] | Reader[str]] = {
+        "enable_thinking": read_bool,
+        "thinking": read_bool,
+        "reasoning_effort": one_of("none", "minimal", "low", "medium", "high", "xhigh"),
+    }
+    for key in read_object(cursor):
+        if key not in allowed:
+            known = ", ".join(f"'{name}'" for name in allowed)
+            reason = f"Only these are passed on to chat templates: {known}."
+            raise UnsupportedParameter(f"{cursor.path}.{excerpt(key)}", reason)
+    return {key: read(cursor.field(key)) for key, read in allowed.items() if not cursor.field(key).absent}
 
 
 def read_modalities(cursor: Cursor) -> None:

@@ -3,7 +3,8 @@
 Invariant: encoding any text and joining the bytes of its tokens gives the text back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from antiphon.core.messages import FunctionTool, Message
 from antiphon.text.tools.written import written_out
@@ -34,7 +35,12 @@ class FakeTokenizer:
 class FakeChatTemplate:
     """Implements `core.ports.ChatTemplate` in the manner of ChatML."""
 
-    def render(self, messages: Sequence[Message], tools: Sequence[FunctionTool] = ()) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[FunctionTool] = (),
+        options: Mapping[str, bool | str] = MappingProxyType({}),
+    ) -> str:
         """Each turn between control tokens, then the opening of the assistant's turn."""
         said = written_out(messages, tools)
         turns = (f"<|im_start|>{m.role}\n{m.content}<|im_end|>\n" for m in said)
