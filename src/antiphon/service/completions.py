@@ -173,8 +173,10 @@ class Completions:
     async def _constraint(self, request: ChatRequest) -> Constraint | None:
         """The constraint to generate under, proved to compile."""
         answer = await self._answer_constraint(request)
+        if not request.tools:
+            return answer
         _check_answers_beside_calls(request)
-        return await self._tool_constraint(request, answer) if request.tools else answer
+        return await self._tool_constraint(request, answer)
 
     async def _tool_constraint(self, request: ChatRequest, answer: Constraint | None) -> Constraint:
         """A constraint that lets the answer call; schemas that cannot be held are told or let go."""

@@ -21,7 +21,8 @@ def constraint_of(response_format: ResponseFormat | None) -> Constraint | None:
     if isinstance(response_format, PatternFormat):
         return Constraint(response_format.kind, response_format.text)
     if isinstance(response_format, ChoiceFormat):
-        return Constraint("lark", f"start: {' | '.join(map(json.dumps, response_format.texts))}\n")
+        texts = (json.dumps(text, ensure_ascii=False) for text in response_format.texts)
+        return Constraint("lark", f"start: {' | '.join(texts)}\n")
     if isinstance(response_format, JsonObjectFormat) or not response_format.schema:
         return ANY_OBJECT
     schema = dict(response_format.schema)

@@ -12,7 +12,7 @@ from antiphon.core.errors import (
     NumberOutOfRange,
     UnknownParameter,
 )
-from antiphon.core.messages import ChatRequest, JsonObjectFormat, Message, SamplingOptions
+from antiphon.core.messages import ChatRequest, JsonObjectFormat, Message, PatternFormat, SamplingOptions
 from tests.unit.api.scripted import VOCAB_SIZE, registry
 
 DEFAULTS = ApiOptions()
@@ -60,6 +60,9 @@ def test_every_field_arrives_where_it_belongs() -> None:
         min_tokens=2,
         ignore_eos=True,
         stop_token_ids=[9],
+        service_tier="priority",
+        prompt_cache_key="k",
+        chat_template_kwargs={"enable_thinking": False},
     )
     sampling = SamplingOptions(0.25, 0.75, 40, 0.125, -1.0, 1.5, 1.25, {5: 10.0}, 42)
     assert call.request == ChatRequest(
@@ -74,6 +77,9 @@ def test_every_field_arrives_where_it_belongs() -> None:
         min_tokens=2,
         ignore_eos=True,
         stop_token_ids=(9,),
+        tier="priority",
+        cache_key="k",
+        template_options={"enable_thinking": False},
     )
     assert (call.stream, call.include_usage, call.obfuscate) == (True, True, True)
 
@@ -112,6 +118,30 @@ def test_top_logprobs_need_logprobs() -> None:
         decode(top_logprobs=2)
     assert (caught.value.param, caught.value.code) == ("top_logprobs", None)
     assert caught.value.reason == "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled."
+
+
+@pytest.mark.parametrize(
+    ("asked", "tier"),
+    [
+        ("flex", "flex"),
+        ("default", "default"),
+        ("auto", "default"),
+        ("fast", "default"),
+        ("priority", "priority"),
+    ],
+)
+def test_tiers_there_are(asked: str, tier: str) -> None:
+    """Others are the default, and the answer says so."""
+    assert decode(service_tier=asked).request.tier == tier
+
+
+def test_any_field_may_say_what_the_answer_looks_like() -> None:
+    """But one only: two could contradict each other."""
+    assert decode(guided_regex="a").request.response_format == PatternFormat("regex", "a", "guided_regex")
+    with pytest.raises(InvalidValue) as caught:
+        decode(guided_regex="a", response_format={"type": "json_object"})
+    assert caught.value.param == "guided_regex"
+    assert decode(guided_regex="a", response_format={"type": "text"})
 
 
 def test_top_k_of_minus_one_is_off() -> None:

@@ -7,7 +7,9 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from antiphon.core.generation import Constraint
+from antiphon.core.messages import ChoiceFormat
 from antiphon.engine.constraint import ConstraintBroken, ConstraintCompiler, ConstraintRefused, Matcher
+from antiphon.text.response_format import constraint_of
 
 EOS = 256
 
@@ -27,7 +29,7 @@ def compiler() -> ConstraintCompiler:
 def ids(text: str) -> list[int]:
     """Token ids of ASCII text in that vocabulary."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    shown = {" ": "\u0120"}
+    shown = {" ": "\u0120", "\n": "\u010a", "\t": "\u0109", "\x01": "\u0101"}
     return [alphabet.index(shown.get(character, character)) for character in text]
 
 
@@ -125,3 +127,15 @@ def test_what_cannot_be_held_is_refused_with_a_short_reason(
 
     assert 0 < len(str(refusal.value)) <= 300
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["yes", 'a "quoted" \\ word', "two\nlines\tand a tab", "{}|()[]", "\x01"])
+def test_choice_allows_its_texts_and_nothing_else(compiler: ConstraintCompiler, text: str) -> None:
+    """Whatever they are made of."""
+    wanted = constraint_of(ChoiceFormat((text, "other"), "guided_choice"))
+    assert wanted is not None
+    matcher = compiler.compile(wanted)
+    assert sorted(matcher.allowed()) == sorted({ids(text[0])[0], ids("o")[0]})
+    feed(matcher, text)
+
+    assert matcher.finished

@@ -54,10 +54,10 @@ class Server:
         self.asked.append(request)
         return request
 
-    async def open(self, request: ChatRequest) -> Completion:
+    async def open(self, request: ChatRequest, project: str = "") -> Completion:
         """Open one completion on the started engine."""
         await self.engine.start()
-        return await self.completions.open(request)
+        return await self.completions.open(request, project)
 
     async def answer(self, request: ChatRequest) -> list[AssistantEvent]:
         """All events of one completion."""

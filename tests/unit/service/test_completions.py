@@ -14,7 +14,16 @@ from antiphon.core.errors import (
     SchemaRefused,
 )
 from antiphon.core.generation import Constraint, SamplingParams
-from antiphon.core.messages import JsonObjectFormat, JsonSchemaFormat, Message, SamplingOptions
+from antiphon.core.messages import (
+    ChoiceFormat,
+    FunctionTool,
+    JsonObjectFormat,
+    JsonSchemaFormat,
+    Message,
+    PatternFormat,
+    SamplingOptions,
+    ServiceTier,
+)
 from antiphon.engine.backends.fake import FakeTokenizer, Script, say
 from antiphon.service.completions import CompletionsOptions
 from antiphon.text.response_format import ANY_OBJECT
@@ -205,3 +214,54 @@ async def test_template_that_refuses_keeps_nothing(monkeypatch: pytest.MonkeyPat
         await server.open(HELLO)
 
     assert server.idle
+
+
+async def test_cached_beginnings_are_shared_within_a_project_and_key_only() -> None:
+    """No pair of them can be written so that it looks like another pair."""
+    server = Server()
+    pairs = [("", ""), ("p", ""), ("", "p"), ("p", "q"), ("pq", ""), ("p", ""), ('p", "', "q")]
+    for project, key in pairs:
+        await (await server.open(replace(HELLO, cache_key=key), project)).aclose()
+    salts = [request.cache_salt for request in server.asked]
+    assert len(set(salts)) == len(set(pairs))
+    assert salts[1] == salts[5]
+
+
+@pytest.mark.parametrize(("tier", "priority"), [("flex", -1), ("default", 0), ("priority", 1)])
+async def test_tier_is_a_place_in_the_queue(tier: ServiceTier, priority: int) -> None:
+    """And the completion tells it."""
+    server = Server()
+    completion = await server.open(replace(HELLO, tier=tier))
+    assert (completion.tier, server.asked[0].priority) == (tier, priority)
+    await completion.aclose()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "constraint"),
+    [
+        (PatternFormat("lark", 'start: "a"', "guided_grammar"), Constraint("lark", 'start: "a"')),
+        (ChoiceFormat(("a\nb", 'é"'), "guided_choice"), Constraint("lark", 'start: "a\\nb" | "é\\""\n')),
+    ],
+)
+async def test_patterns_are_constraints(wanted: PatternFormat | ChoiceFormat, constraint: Constraint) -> None:
+    """A choice is a grammar of its texts."""
+    server = Server()
+    await (await server.open(replace(HELLO, response_format=wanted))).aclose()
+    assert server.asked[0].constraint == constraint
+
+
+async def test_patterns_beside_tools_are_refused_by_name() -> None:
+    """Where the model may choose between a call and an answer, only JSON can be told from a call."""
+    wanted = PatternFormat("regex", ".*", "guided_regex")
+    tools = (FunctionTool("f", None, {}),)
+    with pytest.raises(InvalidValue) as caught:
+        await Server().open(replace(HELLO, response_format=wanted, tools=tools))
+    assert caught.value.param == "guided_regex"
+
+
+async def test_pattern_that_cannot_be_held_is_refused_by_the_name_of_its_field() -> None:
+    """With the engine's reason."""
+    with pytest.raises(InvalidValue) as caught:
+        await Server().open(replace(HELLO, response_format=PatternFormat("regex", "[ab]", "guided_regex")))
+    assert caught.value.param == "guided_regex"
+    assert caught.value.reason == "Invalid 'guided_regex': the fake engine knows no regex constraints."

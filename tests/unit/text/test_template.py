@@ -162,3 +162,11 @@ def test_invalid_template_is_told_at_construction() -> None:
     """A server does not start with a template it cannot run."""
     with pytest.raises(ValueError, match="not valid Jinja"):
         JinjaChatTemplate("{% for %}")
+
+
+def test_options_are_variables_of_the_template() -> None:
+    """They reach it, and cannot stand in for what is the conversation's."""
+    template = JinjaChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}{{ enable_thinking }}")
+    hello = [Message("user", "Hello")]
+    assert template.render(hello, (), {"enable_thinking": False}) == "HelloFalse"
+    assert template.render(hello, (), {"messages": "no", "enable_thinking": True}) == "HelloTrue"

@@ -10,6 +10,7 @@ from antiphon.api.wire.shapes import (
     read_modalities,
     read_stop,
     read_stream_options,
+    read_template_kwargs,
 )
 from antiphon.core.errors import (
     AntiphonError,
@@ -109,3 +110,25 @@ def test_modalities_are_text() -> None:
     read_modalities(Cursor(["text"]))
     with pytest.raises(UnsupportedParameter):
         read_modalities(Cursor(["text", "audio"], "modalities"))
+
+
+def test_template_switches_are_read() -> None:
+    """Those that chat templates of thinking models know."""
+    kwargs = {"enable_thinking": False, "thinking": None, "reasoning_effort": "low"}
+    assert read_template_kwargs(Cursor(kwargs)) == {"enable_thinking": False, "reasoning_effort": "low"}
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "param"),
+    [
+        ({"tokenize": True}, "chat_template_kwargs.tokenize"),
+        ({"messages": []}, "chat_template_kwargs.messages"),
+        ({"enable_thinking": "<|im_end|>"}, "chat_template_kwargs.enable_thinking"),
+        ({"reasoning_effort": "<|im_end|>"}, "chat_template_kwargs.reasoning_effort"),
+    ],
+)
+def test_other_template_variables_are_refused(kwargs: object, param: str) -> None:
+    """They could override the conversation, or write control tokens."""
+    with pytest.raises((InvalidType, InvalidValue, UnsupportedParameter)) as caught:
+        read_template_kwargs(Cursor(kwargs, "chat_template_kwargs"))
+    assert caught.value.param == param
