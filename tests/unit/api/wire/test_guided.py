@@ -1,5 +1,7 @@
 """What other servers call guided decoding, read as response formats."""
 
+import json
+
 import pytest
 
 from antiphon.api.wire.guided import (
@@ -29,7 +31,7 @@ def test_schema_is_an_object_or_its_text(value: object) -> None:
     """It is held strictly, with its properties in the order they were sent."""
     wanted = read_guided_json(Cursor(value, "guided_json"))
     assert wanted == JsonSchemaFormat("guided_json", SCHEMA, strict=True)
-    assert list(wanted.schema["properties"]) == ["b", "a"]
+    assert json.dumps(wanted.schema) == json.dumps(SCHEMA)
 
 
 @pytest.mark.parametrize(
