@@ -7,10 +7,11 @@ from hypothesis import HealthCheck, settings
 from openai import OpenAI
 
 from antiphon.telemetry.optout import block_vendor_telemetry
+from tests import postgres_server
 from tests.live.server_process import ServerProcess, running
 from tests.real_model import prepared_model
 
-__all__ = ["client", "fake_server", "prepared_model", "server"]
+__all__ = ["client", "fake_server", "postgres", "prepared_model", "server"]
 
 # Some tests import openvino themselves.
 block_vendor_telemetry()
@@ -39,3 +40,13 @@ def client(server: ServerProcess) -> Iterator[OpenAI]:
     """The official client, pointed at the real model. It does not retry: a failure must be seen."""
     with OpenAI(base_url=server.base_url, api_key="any", max_retries=0, timeout=60) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_server.PostgresServer]:
+    """A PostgreSQL server."""
+    programs = postgres_server.programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed")
+    with postgres_server.running(programs) as server:
+        yield server

@@ -43,6 +43,7 @@ FENCES = {
     "rich": ("cli/",),
     "platformdirs": ("config.py",),
     "apsw": ("store/",),
+    "asyncpg": ("store/postgres.py",),
 }
 """Every library that the package imports, and where alone it may."""
 

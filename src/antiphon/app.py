@@ -13,15 +13,15 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from antiphon.api.app import ApiApp, ApiOptions, Services, create_app
 from antiphon.api.options import LOOPBACK_HOSTS
 from antiphon.api.server import new_event_loop, serve
-from antiphon.config import Settings, cache_folder, data_folder, is_loopback
+from antiphon.config import POSTGRES_SCHEMES, Settings, cache_folder, data_folder, is_loopback
 from antiphon.core.errors import EngineUnavailable
 from antiphon.core.ports import CompletionStore
 from antiphon.engine.backends.fake import fake_parts
@@ -82,13 +82,12 @@ def run(settings: Settings, open_progress: OpenProgress, on_ready: Callable[[Ser
         parts = _load_parts(settings, open_progress)
     except ModelError as error:
         raise StartError(str(error)) from error
-    runner = asyncio.Runner(loop_factory=new_event_loop)
-    with opened_store(settings) as store, runner, suppress(asyncio.CancelledError):
-        runner.run(_serve(settings, parts, store, on_ready))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner, suppress(asyncio.CancelledError):
+        runner.run(_serve(settings, parts, on_ready))
 
 
-@contextmanager
-def opened_store(settings: Settings) -> Iterator[CompletionStore | None]:
+@asynccontextmanager
+async def opened_store(settings: Settings) -> AsyncIterator[CompletionStore | None]:
     """What completions are stored in while the server runs; None stores none.
 
     Nobody asked for the default file, so a server that cannot have it, as the second one on a
@@ -97,21 +96,41 @@ def opened_store(settings: Settings) -> Iterator[CompletionStore | None]:
     Raises:
         StartError: the file that the operator named cannot be used.
     """
-    store: SqliteStore | MemoryStore | None = None
-    if settings.engine == "fake" and not settings.store:
-        store = MemoryStore()
-    elif settings.store != "off":
-        try:
-            store = SqliteStore(Path(settings.store) if settings.store else data_folder() / "completions.db")
-        except StoreError as error:
-            if settings.store:
-                raise StartError(f"store: {error}") from error
-            logger.warning("store: %s; completions are not stored (choose a file with --store)", error)
+    try:
+        store = await _open_store(settings)
+    except StoreError as error:
+        if settings.store:
+            raise StartError(f"store: {error}") from error
+        logger.warning("store: %s; completions are not stored (choose a file with --store)", error)
+        store = None
     try:
         yield store
     finally:
         if store is not None:
-            store.close()
+            await store.aclose()
+
+
+async def _open_store(settings: Settings) -> CompletionStore | None:
+    """The store that the settings name.
+
+    Raises:
+        StoreError: it cannot be used.
+    """
+    if settings.store == "off":
+        return None
+    if settings.engine == "fake" and not settings.store:
+        return MemoryStore()
+    if settings.store.startswith(POSTGRES_SCHEMES):
+        return await _open_postgres(settings.store)
+    return SqliteStore(Path(settings.store) if settings.store else data_folder() / "completions.db")
+
+
+async def _open_postgres(url: str) -> CompletionStore:
+    try:
+        from antiphon.store.postgres import open_store  # The driver is an extra.
+    except ModuleNotFoundError:
+        raise StoreError("PostgreSQL needs its driver: pip install 'antiphon[postgres]'") from None
+    return await open_store(url)
 
 
 def _check_address(host: str, port: int) -> None:
@@ -159,32 +178,33 @@ def _load_parts(settings: Settings, open_progress: OpenProgress) -> ModelParts:
 async def _serve(
     settings: Settings,
     parts: ModelParts,
-    store: CompletionStore | None,
     on_ready: Callable[[Serving], None],
 ) -> None:
-    """Start the engine, listen, and end both in order.
+    """Open the store, start the engine, listen, and end all in order.
 
     Raises:
-        StartError: the engine cannot load the model, or the port is taken after all.
+        StartError: the store cannot be opened, the engine cannot load the model, or the port is
+            taken after all.
         asyncio.CancelledError: a stop signal came before the port opened, or a second one.
     """
     stop = StopSignals()
     try:
-        await parts.engine.start()
-        app, registry = build_app(settings, parts, store)
+        async with opened_store(settings) as store:
+            await parts.engine.start()
+            app, registry = build_app(settings, parts, store)
 
-        def announce(port: int) -> None:
-            stop.gentle = True
-            on_ready(_describe(settings, registry, port))
+            def announce(port: int) -> None:
+                stop.gentle = True
+                on_ready(_describe(settings, registry, port))
 
-        await serve(
-            app,
-            settings.host,
-            settings.port,
-            announce,
-            shutdown=stop.requested,
-            grace_s=settings.drain_s,
-        )
+            await serve(
+                app,
+                settings.host,
+                settings.port,
+                announce,
+                shutdown=stop.requested,
+                grace_s=settings.drain_s,
+            )
     except EngineUnavailable:
         raise StartError(f"{settings.model}: the engine cannot load this model (the log says why)") from None
     except OSError as error:

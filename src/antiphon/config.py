@@ -10,6 +10,7 @@ Invariant: a `Settings` that exists is valid, and is safe to listen with.
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,13 @@ ENVIRONMENT_PREFIX = "ANTIPHON_"
 SECRETS = frozenset({"api_key"})
 """Settings without a flag: the command line of a process is visible to everyone on the machine."""
 
+POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+"""How the URL of a database begins."""
+
 _ADMISSION = AdmissionOptions()
+
+
+_PASSWORD = re.compile(r"(?<=:)(?<!://)[^:@/]*(?=@)|(?<=password=)[^&]*")
 
 
 class ConfigError(Exception):
@@ -72,7 +79,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _ADMISSION.max_prompt_tokens
     )
     store: Annotated[
-        str, _about("File of stored completions, off to store none; the default is in the data folder")
+        str,
+        _about(
+            "File of stored completions, a postgresql:// URL, or off to store none; "
+            "the default is a file in the data folder"
+        ),
     ] = ""
     drain_s: Annotated[float, _about("Seconds running answers get to finish after a stop signal", ge=0)] = (
         30.0
@@ -89,7 +100,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         shown = (name for name in self.__struct_fields__ if name not in SECRETS)
-        return f"Settings({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+        return f"Settings({', '.join(f'{name}={self.shown(name)!r}' for name in shown)})"
+
+    def shown(self, name: str) -> object:
+        """A setting's value as it may be shown: without the password of a database."""
+        value = getattr(self, name)
+        return _PASSWORD.sub("***", value) if name == "store" else value
 
     @property
     def aliases(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -20,6 +21,7 @@ import pytest
 from openai import OpenAI
 
 from tests.live.server_process import ServerProcess, running
+from tests.postgres_server import PostgresServer
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
@@ -115,19 +117,37 @@ def check(server: ServerProcess, journals: list[Journal]) -> None:
 def test_acknowledged_completions_survive_kills(tmp_path: Path) -> None:
     """Round after round on one file, which stays sound."""
     file = tmp_path / "completions.db"
-    journals = [Journal() for _ in range(CLIENTS)]
-    for seed in range(ROUNDS):
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        with contextlib.ExitStack() as stack:
-            server = stack.enter_context(running(folder, "--engine", "fake", "--store", str(file)))
-            check(server, journals)
-            kill_under_load(server, journals, seed)
+    kill_round_after_round(tmp_path, str(file), ROUNDS)
 
-    (tmp_path / "last").mkdir()
-    with running(tmp_path / "last", "--engine", "fake", "--store", str(file)) as server:
-        check(server, journals)
-    assert sum(len(journal.kept) for journal in journals) > ROUNDS
     connection = apsw.Connection(str(file))
     assert connection.pragma("integrity_check") == "ok"
     connection.close()
+
+
+def test_acknowledged_completions_survive_kills_of_the_database_too(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    """PostgreSQL goes down with the server each time, and recovers."""
+    postgres.sql("CREATE DATABASE durability")
+
+    def crash() -> None:
+        postgres.stop()
+        postgres.start()
+
+    kill_round_after_round(tmp_path, postgres.url("durability"), ROUNDS // 4, crash)
+
+
+def kill_round_after_round(
+    folder: Path, store: str, rounds: int, crash: Callable[[], None] = lambda: None
+) -> None:
+    """Kill the server under load, crash what else there is, and check, so many times."""
+    journals = [Journal() for _ in range(CLIENTS)]
+    for seed in range(rounds):
+        with running(folder / str(seed), "--engine", "fake", "--store", store) as server:
+            check(server, journals)
+            kill_under_load(server, journals, seed)
+        crash()
+
+    with running(folder / "last", "--engine", "fake", "--store", store) as server:
+        check(server, journals)
+    assert sum(len(journal.kept) for journal in journals) > rounds

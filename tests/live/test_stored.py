@@ -9,6 +9,7 @@ from openai import OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 from tests.live.server_process import ServerProcess, running
+from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.live
 
@@ -19,10 +20,16 @@ HELLO: list[ChatCompletionMessageParam] = [
 ]
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", "database"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
-    """A fake server with each kind of store."""
-    store = () if request.param == "memory" else ("--store", str(tmp_path / "completions.db"))
+    """A fake server with each kind of store, empty."""
+    store: tuple[str, ...] = ()
+    if request.param == "file":
+        store = ("--store", str(tmp_path / "completions.db"))
+    elif request.param == "database":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        postgres.sql("DROP TABLE IF EXISTS antiphon_schema, antiphon_metadata, antiphon_completions")
+        store = ("--store", postgres.url())
     with running(tmp_path, "--engine", "fake", *store) as process:
         yield process
 

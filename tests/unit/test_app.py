@@ -1,6 +1,7 @@
 """The composition root: what settings become, and how stop signals are counted."""
 
 import asyncio
+import os
 import signal
 import socket
 from pathlib import Path
@@ -13,6 +14,7 @@ from antiphon.cli.progress import open_progress
 from antiphon.config import Settings
 from antiphon.engine.backends.fake import fake_parts
 from antiphon.service.completions import ModelParts
+from tests.postgres_server import PostgresServer
 
 
 async def receive(stop_times: int, *, gentle: bool) -> asyncio.Task[bool]:
@@ -73,9 +75,9 @@ def test_server_ends_on_a_signal_and_reports_where_it_was() -> None:
     assert seen[0].loopback
 
 
-def opened(settings: Settings) -> str:
+async def opened(settings: Settings) -> str:
     """The kind of store that these settings open."""
-    with app.opened_store(settings) as store:
+    async with app.opened_store(settings) as store:
         return type(store).__name__
 
 
@@ -86,30 +88,37 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_store_is_the_file_that_was_named(data: Path) -> None:
+async def test_store_is_the_file_that_was_named(data: Path) -> None:
     """Else one in the data folder; the fake engine leaves nothing behind."""
-    assert opened(Settings(engine="fake")) == "MemoryStore"
-    assert opened(Settings(store="off")) == "NoneType"
-    assert list(data.iterdir()) == []
-    assert opened(Settings(engine="fake", store=str(data / "mine.db"))) == "SqliteStore"
-    assert opened(Settings()) == "SqliteStore"
-    assert {"mine.db", "completions.db"} <= {path.name for path in data.iterdir()}
+    assert await opened(Settings(engine="fake")) == "MemoryStore"
+    assert await opened(Settings(store="off")) == "NoneType"
+    assert os.listdir(data) == []
+    assert await opened(Settings(engine="fake", store=str(data / "mine.db"))) == "SqliteStore"
+    assert await opened(Settings()) == "SqliteStore"
+    assert {"mine.db", "completions.db"} <= set(os.listdir(data))
 
 
-def test_named_file_that_cannot_be_used_is_a_start_error(data: Path) -> None:
+async def test_named_file_that_cannot_be_used_is_a_start_error(data: Path) -> None:
     """In one line."""
     with pytest.raises(StartError, match=r"^store: .*: Is a directory$"):
-        opened(Settings(store=str(data)))
+        await opened(Settings(store=str(data)))
 
 
-def test_default_file_in_use_leaves_a_server_without_a_store(
+async def test_default_file_in_use_leaves_a_server_without_a_store(
     data: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A second server on the machine starts all the same, and says so."""
-    with app.opened_store(Settings()):
-        assert opened(Settings()) == "NoneType"
+    async with app.opened_store(Settings()):
+        assert await opened(Settings()) == "NoneType"
 
     assert "another server stores its completions there; completions are not stored" in caplog.text
+
+
+async def test_store_may_be_a_database(postgres: PostgresServer) -> None:
+    """By its URL; what cannot be reached is a start error."""
+    assert await opened(Settings(store=postgres.url())) == "PostgresStore"
+    with pytest.raises(StartError, match=r"^store: the database cannot be reached \(\w+\)$"):
+        await opened(Settings(store="postgresql://u:secret@127.0.0.1:1/x"))
 
 
 def test_taken_port_is_a_start_error() -> None:

@@ -144,3 +144,21 @@ def test_every_setting_has_a_help_text_and_secrets_have_no_flag() -> None:
 
     assert all(setting.help and setting.allowed for setting in settings)
     assert [setting.name for setting in settings if setting.flag is None] == ["api_key"]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:secret@h:5432/d", "postgresql://u:***@h:5432/d"),
+        (
+            "postgresql://u@h/d?password=secret&sslmode=require",
+            "postgresql://u@h/d?password=***&sslmode=require",
+        ),
+        ("postgresql://u@h:5432/d", "postgresql://u@h:5432/d"),
+        ("/data/a:b.db", "/data/a:b.db"),
+    ],
+)
+def test_password_of_a_database_is_not_shown(url: str, shown: str) -> None:
+    """Settings end up in logs and bug reports."""
+    assert Settings(store=url).shown("store") == shown
+    assert "secret" not in repr(Settings(store=url))

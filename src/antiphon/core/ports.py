@@ -155,3 +155,7 @@ class CompletionStore(Protocol):
     async def delete(self, project: str, id: str) -> bool:
         """Forget a completion; whether there was one."""
         ...
+
+    async def aclose(self) -> None:
+        """Finish what was begun and let go of the database."""
+        ...

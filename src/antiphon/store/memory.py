@@ -81,7 +81,7 @@ class MemoryStore:
         row.completion = None
         return True
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Forget all."""
         self._rows.clear()
 

@@ -8,6 +8,7 @@ server away: two writers would be safe in SQLite but for the WAL-reset race of t
 Invariant: no completion is found without its project.
 """
 
+import asyncio
 import fcntl
 import logging
 import os
@@ -24,14 +25,9 @@ from antiphon.store import codec
 from antiphon.store.errors import StoreError
 from antiphon.store.lane import Lane
 from antiphon.store.migrations import STEPS, migrate
+from antiphon.store.selection import Parameters, Place, select_page
 
 logger = logging.getLogger(__name__)
-
-
-_HAS_PAIR = (
-    "EXISTS (SELECT 1 FROM metadata AS pair"
-    " WHERE pair.sequence = completions.sequence AND pair.key = ? AND pair.value = ?)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +63,10 @@ class SqliteStore:
         self._writer = Lane("writer", self._connect, options.max_waiting)
         self._reader = Lane("reader", partial(self._connect, apsw.SQLITE_OPEN_READONLY), options.max_waiting)
         _log_opening(path)
+
+    async def aclose(self) -> None:
+        """As `close`, without blocking the event loop."""
+        await asyncio.to_thread(self.close)
 
     def close(self) -> None:
         """Finish what was begun and let go of the file. Blocks."""
@@ -249,25 +249,13 @@ def _set_record(connection: apsw.Connection, sequence: int, record: str | None) 
 def _select_page(
     connection: apsw.Connection, project: str, query: StoredQuery, page_bytes: int
 ) -> StoredPage | None:
-    comparison, direction = (">", "ASC") if query.order == "asc" else ("<", "DESC")
-    conditions, values = ["project = ?", "record IS NOT NULL"], list[str | int]([project])
+    place = None
     if query.after is not None:
         place = _place(connection, project, query.after)
         if place is None:
             return None
-        conditions.append(f"(created, sequence) {comparison} (?, ?)")
-        values += place
-    if query.model is not None:
-        conditions.append("model = ?")
-        values.append(query.model)
-    for pair in query.metadata:
-        conditions.append(_HAS_PAIR)
-        values += pair
-    rows = connection.execute(
-        f"SELECT record FROM completions WHERE {' AND '.join(conditions)}"
-        f" ORDER BY created {direction}, sequence {direction} LIMIT ?",
-        (*values, query.limit + 1),
-    )
+    parameters = Parameters("?")
+    rows = connection.execute(select_page(project, query, place, parameters), parameters.values)
     page: list[StoredCompletion] = []
     size = 0
     for (record,) in rows:
@@ -278,9 +266,9 @@ def _select_page(
     return StoredPage(tuple(page))
 
 
-def _place(connection: apsw.Connection, project: str, id: str) -> tuple[int, int] | None:
+def _place(connection: apsw.Connection, project: str, id: str) -> Place | None:
     """Where in the order a completion is, or was before it was deleted."""
-    row: tuple[int, int] | None = connection.execute(
+    row: Place | None = connection.execute(
         "SELECT created, sequence FROM completions WHERE project = ? AND id = ?", (project, id)
     ).fetchone()
     return row

@@ -23,6 +23,6 @@ async def test_closed_store_has_forgotten_all() -> None:
     """It ends with the process, or before."""
     store = MemoryStore()
     await store.add(completion("a"))
-    store.close()
+    await store.aclose()
 
     assert await store.get("mine", "a") is None

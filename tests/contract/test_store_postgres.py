@@ -1,0 +1,22 @@
+"""PostgreSQL under the store contract."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from antiphon.store.postgres import PostgresStore, open_store
+from tests.contract.store_contract import StoreContract
+from tests.postgres_server import PostgresServer
+
+
+@pytest.fixture
+async def store(postgres: PostgresServer) -> AsyncIterator[PostgresStore]:
+    """An empty one."""
+    postgres.sql("DROP TABLE IF EXISTS antiphon_schema, antiphon_metadata, antiphon_completions")
+    store = await open_store(postgres.url())
+    yield store
+    await store.aclose()
+
+
+class TestPostgresStore(StoreContract):
+    """Everything the port promises."""
