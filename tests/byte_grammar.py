@@ -11,7 +11,7 @@ EOS = 256
 
 def byte_compiler() -> ConstraintCompiler:
     """A compiler over a tokenizer whose tokens are the 256 bytes and one end token."""
-    return ConstraintCompiler(_document(), 257, (EOS,))
+    return ConstraintCompiler(byte_tokenizer_document(), 257, (EOS,))
 
 
 def accepts(compiler: ConstraintCompiler, constraint: Constraint, text: str) -> bool:
@@ -25,7 +25,8 @@ def accepts(compiler: ConstraintCompiler, constraint: Constraint, text: str) -> 
     return matcher.finished or EOS in matcher.allowed()
 
 
-def _document() -> str:
+def byte_tokenizer_document() -> str:
+    """That tokenizer as the text of its `tokenizer.json`."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {character: index for index, character in enumerate(alphabet)}
     tokenizer = Tokenizer(models.BPE(vocabulary, []))
@@ -35,5 +36,5 @@ def _document() -> str:
     return tokenizer.to_str()
 
 
-_TOKENIZER = JsonTokenizer(_document())
+_TOKENIZER = JsonTokenizer(byte_tokenizer_document())
 _TOKEN_OF_BYTE = {_TOKENIZER.token_bytes(token)[0]: token for token in range(EOS)}

@@ -62,12 +62,12 @@ class ServerProcess:
         """The base URL without its path."""
         return self.base_url.removesuffix("/v1")
 
-    def children(self) -> list[int]:
-        """The process ids of its children."""
-        listing = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(self.popen.pid)], capture_output=True, text=True, check=False
-        )
-        return [int(pid) for pid in listing.stdout.split()]
+    def engines(self) -> list[int]:
+        """The process ids of its engine processes; the prober is not one."""
+        command = ["ps", "-o", "pid=,args=", "--ppid", str(self.popen.pid)]
+        listing = subprocess.run(command, capture_output=True, text=True, check=False)
+        rows = [line.split(maxsplit=1) for line in listing.stdout.splitlines()]
+        return [int(pid) for pid, command_line in rows if "antiphon.engine.host" in command_line]
 
     def group(self) -> list[int]:
         """The process ids of its whole process group."""

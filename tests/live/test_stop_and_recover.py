@@ -97,7 +97,7 @@ def test_killed_engine_is_told_and_replaced(tmp_path: Path) -> None:
         whole = post(server, {"model": MODEL, "messages": HELLO, "ignore_eos": True})
         with long_stream(client, 6000) as stream:
             next(stream)  # The request before it is under way, too.
-            (engine,) = server.children()
+            (engine,) = server.engines()
             os.kill(engine, signal.SIGKILL)
 
             with pytest.raises(openai.APIError) as caught:
@@ -113,5 +113,5 @@ def test_killed_engine_is_told_and_replaced(tmp_path: Path) -> None:
             again = patient.chat.completions.create(model=MODEL, messages=HELLO, max_completion_tokens=3)
         assert again.usage is not None
         assert again.usage.completion_tokens == 3
-        assert server.children() != [engine]
-        assert len(server.children()) == 1
+        assert server.engines() != [engine]
+        assert len(server.engines()) == 1

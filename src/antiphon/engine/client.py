@@ -10,13 +10,12 @@ by its owner.
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
-from antiphon.core.errors import AntiphonError, EngineFailed, EngineUnavailable, Overloaded, SchemaRefused
+from antiphon.core.errors import AntiphonError, EngineFailed, EngineUnavailable, Overloaded
 from antiphon.core.generation import (
     ChoiceEnd,
     Constraint,
@@ -27,11 +26,11 @@ from antiphon.core.generation import (
     TokenDelta,
 )
 from antiphon.engine import frames
+from antiphon.engine.probing import ConstraintProber
 from antiphon.engine.process import EngineOptions, EngineProcess
 
 _log = logging.getLogger(__name__)
 
-_CHECK_TIMEOUT_S = 10.0
 _FIRST_RESTART_DELAY_S = 0.2
 _MAX_RESTART_DELAY_S = 30.0
 _STABLE_AFTER_S = 60.0
@@ -123,8 +122,7 @@ class EngineClient:
         self._options = options
         self._watch = watch
         self._generations: dict[str, EngineGeneration] = {}
-        self._checks: dict[int, asyncio.Future[str | None]] = {}
-        self._check_numbers = itertools.count()
+        self._prober = ConstraintProber()
         self._process: EngineProcess | None = None
         self._info: ModelInfo | None = None
         self._supervisor: asyncio.Task[None] | None = None
@@ -163,21 +161,10 @@ class EngineClient:
         return generation
 
     async def check(self, constraint: Constraint) -> None:
-        """Have the engine process compile a constraint; see `Engine.check`."""
+        """Have the prober try a constraint; see `Engine.check`."""
         if self._process is None:
             raise EngineUnavailable
-        number = next(self._check_numbers)
-        answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._checks[number] = answer
-        self.send(frames.Check(number, constraint))
-        try:
-            refusal = await asyncio.wait_for(answer, _CHECK_TIMEOUT_S)
-        except TimeoutError:
-            refusal = "it takes too long to compile."
-        finally:
-            del self._checks[number]
-        if refusal is not None:
-            raise SchemaRefused("", refusal)
+        await self._prober.check(constraint)
 
     def stats(self) -> EngineStats:
         """The newest figures; not ready while the process is down or silent for too long."""
@@ -192,6 +179,7 @@ class EngineClient:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._supervisor
             self._supervisor = None
+        await self._prober.aclose()
 
     def send(self, message: frames.Message) -> None:
         """Tell the process, if there is one: without one there is nothing to stop or cancel."""
@@ -208,7 +196,13 @@ class EngineClient:
             self.send(frames.Cancel(key))
 
     async def _launch(self) -> EngineProcess:
-        self._process, self._info = await EngineProcess.launch(self._options)
+        process, self._info = await EngineProcess.launch(self._options)
+        try:
+            await self._prober.start(_vocabulary(self._options, self._info))
+        except BaseException:
+            await process.kill()
+            raise
+        self._process = process
         self._last_sign = time.monotonic()
         return self._process
 
@@ -248,16 +242,8 @@ class EngineClient:
                 _log.error("the engine made no progress for %.0f s", self._watch.kill_after_s)
                 return
             self._last_sign = time.monotonic()
-            self._dispatch(message)
-
-    def _dispatch(self, message: frames.FromEngine) -> None:
-        match message:
-            case frames.Stepped():
+            if isinstance(message, frames.Stepped):
                 self._distribute(message)
-            case frames.Checked():
-                answer = self._checks.get(message.number)
-                if answer is not None and not answer.done():
-                    answer.set_result(message.refusal)
 
     def _distribute(self, step: frames.Stepped) -> None:
         self._stats = step.stats
@@ -278,6 +264,7 @@ class EngineClient:
     def _fail_everybody(self) -> None:
         for key in list(self._generations):
             self._fail(key, EngineFailed())
-        for answer in self._checks.values():
-            if not answer.done():
-                answer.set_exception(EngineUnavailable())
+
+
+def _vocabulary(options: EngineOptions, info: ModelInfo) -> frames.Vocabulary:
+    return frames.Vocabulary(str(options.folder), info.vocab_size, info.eos_token_ids)

@@ -1,7 +1,7 @@
-"""What the API process and the engine process say to each other, and how it is framed.
+"""What the API process says to the engine process and to the prober, and how it is framed.
 
 A frame is four bytes of big-endian length and one MessagePack message, decoded into exactly these
-types: nothing that arrives can name code. `Channel` is the blocking end, for the engine process; the
+types: nothing that arrives can name code. `Channel` is the blocking end, for those processes; the
 API process reads the same frames from an asyncio stream.
 
 Invariant: a frame that is too long or does not decode closes the channel; nothing is guessed.
@@ -11,7 +11,7 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 
@@ -65,8 +65,16 @@ class Cancel(Message):
     key: str
 
 
+class Vocabulary(Message):
+    """First message to the prober: the tokenizer that constraints are compiled for."""
+
+    folder: str
+    vocab_size: int
+    eos_token_ids: tuple[int, ...]
+
+
 class Check(Message):
-    """Say whether this constraint compiles."""
+    """Say whether this constraint compiles within the limits."""
 
     number: int
     constraint: Constraint
@@ -111,10 +119,13 @@ class Checked(Message):
 
     number: int
     refusal: str | None
+    undecided: bool = False
+    """The machine was too busy to find out."""
 
 
-ToEngine = Load | Submit | StopChoice | Cancel | Check
-FromEngine = Ready | LoadFailed | Stepped | Checked
+ToEngine = Load | Submit | StopChoice | Cancel
+FromEngine = Ready | LoadFailed | Stepped
+ToProber = Vocabulary | Check
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -129,13 +140,17 @@ class ChannelClosed(Exception):
     """The other side is gone or broke the framing."""
 
 
-class Channel:
-    """The engine process's end: never blocks longer than asked, never loses the order."""
+Incoming = TypeVar("Incoming", bound=Message)
 
-    def __init__(self, sock: socket.socket) -> None:
+
+class Channel(Generic[Incoming]):
+    """A child process's end: never blocks longer than asked, never loses the order."""
+
+    def __init__(self, sock: socket.socket, decoder: "msgspec.msgpack.Decoder[Incoming]") -> None:
+        """Use `engine_end` or `prober_end`."""
         sock.setblocking(False)
         self._socket = sock
-        self._decoder = msgspec.msgpack.Decoder(ToEngine)
+        self._decoder = decoder
         self._incoming = bytearray()
         self._outgoing = bytearray()
 
@@ -150,7 +165,7 @@ class Channel:
             raise ChannelClosed
         self._flush()
 
-    def receive(self, timeout_s: float) -> list[ToEngine]:
+    def receive(self, timeout_s: float) -> list[Incoming]:
         """All complete messages; waits up to `timeout_s` for the first.
 
         Raises:
@@ -184,7 +199,7 @@ class Channel:
             raise ChannelClosed
         self._incoming += received
 
-    def _complete(self) -> Iterator[ToEngine]:
+    def _complete(self) -> Iterator[Incoming]:
         while len(self._incoming) >= LENGTH.size:
             (length,) = LENGTH.unpack_from(self._incoming)
             if length > MAX_FRAME_BYTES:
@@ -198,3 +213,13 @@ class Channel:
                 yield self._decoder.decode(body)
             except msgspec.MsgspecError as error:
                 raise ChannelClosed from error
+
+
+def engine_end(sock: socket.socket) -> Channel[ToEngine]:
+    """The engine process's end of a socket pair."""
+    return Channel(sock, msgspec.msgpack.Decoder(ToEngine))
+
+
+def prober_end(sock: socket.socket) -> Channel[ToProber]:
+    """The prober's end of a socket pair."""
+    return Channel(sock, msgspec.msgpack.Decoder(ToProber))

@@ -11,9 +11,11 @@ and the API process starts another.
 import gc
 import hashlib
 import logging
+import os
 import signal
 import socket
 import sys
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +23,7 @@ from pathlib import Path
 from antiphon.core.generation import EngineStats, GenerationRequest, ModelInfo
 from antiphon.engine import frames
 from antiphon.engine.backend import Backend
-from antiphon.engine.constraint import ConstraintCompiler, ConstraintRefused, Matcher
+from antiphon.engine.constraint import ConstraintCompiler, Matcher
 from antiphon.engine.loop import Emitted, EngineLoop, Outcome, RequestFailed
 from antiphon.engine.pages import PagePool
 from antiphon.engine.scheduler import QueueFull, Scheduler, SchedulerCounters, SchedulerOptions
@@ -32,6 +34,8 @@ _IDLE_WAIT_S = 1.0
 """How often an idle engine says that it lives."""
 _COMPILING_WAIT_S = 0.002
 """How long it waits for frames while nothing runs but a constraint is being compiled."""
+_COMPILER_THREADS = 2
+_NICENESS = 5
 _WARM_UP_TOKENS = 64
 _ALGORITHM_VERSION = 2
 """Part of the fingerprint. Raise it whenever the same file and seed may give other tokens than before:
@@ -41,7 +45,7 @@ when drawing, chunking or the conversion of model files changes."""
 class Host:
     """Glue between the channel and the loop."""
 
-    def __init__(self, channel: frames.Channel, backend: Backend, load: frames.Load) -> None:
+    def __init__(self, channel: frames.Channel[frames.ToEngine], backend: Backend, load: frames.Load) -> None:
         self._channel = channel
         self._pool = PagePool(backend.page_count)
         options = SchedulerOptions(max_running=load.max_running)
@@ -49,8 +53,9 @@ class Host:
         self._loop = EngineLoop(backend, self._scheduler, load.eos_token_ids, time.perf_counter)
         tokenizer_json = (Path(load.folder) / "tokenizer.json").read_text(encoding="utf-8")
         self._compiler = ConstraintCompiler(tokenizer_json, backend.vocab_size, load.eos_token_ids)
-        self._compiling = ThreadPoolExecutor(1, "constraint")
-        self._checks: list[tuple[int, Future[Matcher]]] = []
+        self._compiling = ThreadPoolExecutor(_COMPILER_THREADS, "constraint", _give_way)
+        self._awaiting: dict[str, tuple[GenerationRequest, Future[Matcher]]] = {}
+        """Requests whose constraint is being compiled, by key."""
         self._steps = 0
 
     def warm_up(self) -> None:
@@ -72,9 +77,9 @@ class Host:
             refused = [
                 key for message in self._channel.receive(self._patience()) for key in self._handle(message)
             ]
-            self._answer_checks()
+            outcomes = self._begin_compiled()
             stepping = self._loop.active
-            outcomes = self._loop.step()
+            outcomes += self._loop.step()
             self._steps += stepping
             self._channel.send(self._report(outcomes, refused))
 
@@ -82,7 +87,7 @@ class Host:
         """Seconds to wait for frames before the next step."""
         if self._loop.active:
             return 0.0
-        return _COMPILING_WAIT_S if self._checks else _IDLE_WAIT_S
+        return _COMPILING_WAIT_S if self._awaiting else _IDLE_WAIT_S
 
     def _handle(self, message: frames.ToEngine) -> list[str]:
         """Act on a message; returns the key of a request that was refused."""
@@ -92,31 +97,45 @@ class Host:
             case frames.StopChoice():
                 self._loop.stop(message.key, message.choice)
             case frames.Cancel():
+                self._awaiting.pop(message.key, None)
                 self._loop.cancel(message.key)
-            case frames.Check():
-                future = self._compiling.submit(self._compiler.compile, message.constraint)
-                self._checks.append((message.number, future))
             case frames.Load():
                 raise frames.ChannelClosed
         return []
 
     def _submit(self, request: GenerationRequest) -> list[str]:
-        """Queue a request. Its constraint was checked before, so its prototype is cached."""
+        """Queue a request, now or when its constraint is compiled."""
+        if request.constraint is None:
+            return self._queue(request, None)
+        matcher = self._compiler.cached(request.constraint)
+        if matcher is not None:
+            return self._queue(request, matcher)
+        future = self._compiling.submit(self._compiler.compile, request.constraint)
+        self._awaiting[request.id] = request, future
+        return []
+
+    def _queue(self, request: GenerationRequest, matcher: Matcher | None) -> list[str]:
+        matchers = [matcher.copy() for _ in range(request.choices)] if matcher else []
         try:
-            constraint = request.constraint
-            matchers = (
-                [self._compiler.compile(constraint) for _ in range(request.choices)] if constraint else []
-            )
             self._loop.submit(request, matchers)
-        except (QueueFull, ConstraintRefused):
+        except QueueFull:
             return [request.id]
         return []
 
-    def _answer_checks(self) -> None:
-        for number, future in self._checks:
-            if future.done():
-                self._channel.send(frames.Checked(number, _refusal(future)))
-        self._checks = [check for check in self._checks if not check[1].done()]
+    def _begin_compiled(self) -> list[Outcome]:
+        """Queue the requests whose constraint has become ready; those that fail here, fail alone."""
+        outcomes: list[Outcome] = []
+        for key, (request, future) in list(self._awaiting.items()):
+            if not future.done():
+                continue
+            del self._awaiting[key]
+            error = future.exception()
+            if error is not None:
+                # The prober had let it pass.
+                _log.error("a constraint did not compile: %s", type(error).__name__)
+            if error is not None or self._queue(request, future.result()):
+                outcomes.append(RequestFailed(key))
+        return outcomes
 
     def _report(self, outcomes: list[Outcome], refused: list[str]) -> frames.Stepped:
         produced = [_produced(o) for o in outcomes if isinstance(o, Emitted)]
@@ -141,14 +160,10 @@ class Host:
         )
 
 
-def _refusal(future: Future[Matcher]) -> str | None:
-    error = future.exception()
-    if error is None:
-        return None
-    if isinstance(error, ConstraintRefused):
-        return str(error)
-    _log.error("constraint compiler failed: %s", type(error).__name__)
-    return "it cannot be compiled."
+def _give_way() -> None:
+    """Let a compiling thread take less of the processor than the step that everybody waits for."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _produced(emitted: Emitted) -> frames.Produced:
@@ -183,7 +198,7 @@ def model_info(load: frames.Load, backend: Backend) -> ModelInfo:
     )
 
 
-def _receive_load(channel: frames.Channel) -> frames.Load:
+def _receive_load(channel: frames.Channel[frames.ToEngine]) -> frames.Load:
     while True:
         for message in channel.receive(_IDLE_WAIT_S):
             if isinstance(message, frames.Load):
@@ -194,7 +209,7 @@ def main(descriptor: int) -> None:
     """Load what the first frame names and serve; returns when the channel closes."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    channel = frames.Channel(socket.socket(fileno=descriptor))
+    channel = frames.engine_end(socket.socket(fileno=descriptor))
     try:
         load = _receive_load(channel)
         try:

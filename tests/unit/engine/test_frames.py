@@ -19,14 +19,16 @@ REQUEST = GenerationRequest(
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[frames.Channel, socket.socket]]:
+def ends() -> Iterator[tuple[frames.Channel[frames.ToEngine], socket.socket]]:
     """A channel and the bare socket at its other end."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        yield frames.Channel(ours), theirs
+        yield frames.engine_end(ours), theirs
 
 
-def test_messages_arrive_as_they_were_sent(ends: tuple[frames.Channel, socket.socket]) -> None:
+def test_messages_arrive_as_they_were_sent(
+    ends: tuple[frames.Channel[frames.ToEngine], socket.socket],
+) -> None:
     """Every field of a request survives, extremes included."""
     channel, other = ends
     other.sendall(frames.encode(frames.Submit(REQUEST)) + frames.encode(frames.Cancel("r")))
@@ -34,7 +36,9 @@ def test_messages_arrive_as_they_were_sent(ends: tuple[frames.Channel, socket.so
     assert channel.receive(1.0) == [frames.Submit(REQUEST), frames.Cancel("r")]
 
 
-def test_frame_in_single_bytes_is_put_together(ends: tuple[frames.Channel, socket.socket]) -> None:
+def test_frame_in_single_bytes_is_put_together(
+    ends: tuple[frames.Channel[frames.ToEngine], socket.socket],
+) -> None:
     """Wherever the stream is cut, a message appears once, when it is complete."""
     channel, other = ends
     frame = frames.encode(frames.StopChoice("r", 1))
@@ -46,7 +50,9 @@ def test_frame_in_single_bytes_is_put_together(ends: tuple[frames.Channel, socke
     assert channel.receive(1.0) == [frames.StopChoice("r", 1)]
 
 
-def test_nothing_to_read_returns_after_the_wait(ends: tuple[frames.Channel, socket.socket]) -> None:
+def test_nothing_to_read_returns_after_the_wait(
+    ends: tuple[frames.Channel[frames.ToEngine], socket.socket],
+) -> None:
     """Without a message the engine gets back to its work."""
     assert ends[0].receive(0.0) == []
 
@@ -62,7 +68,7 @@ def test_nothing_to_read_returns_after_the_wait(ends: tuple[frames.Channel, sock
     ids=["too long", "not MessagePack", "no message", "a message of the other direction"],
 )
 def test_anything_else_than_a_frame_closes_the_channel(
-    ends: tuple[frames.Channel, socket.socket], garbage: bytes
+    ends: tuple[frames.Channel[frames.ToEngine], socket.socket], garbage: bytes
 ) -> None:
     """Nothing is guessed."""
     channel, other = ends
@@ -72,7 +78,7 @@ def test_anything_else_than_a_frame_closes_the_channel(
         channel.receive(1.0)
 
 
-def test_closed_peer_closes_the_channel(ends: tuple[frames.Channel, socket.socket]) -> None:
+def test_closed_peer_closes_the_channel(ends: tuple[frames.Channel[frames.ToEngine], socket.socket]) -> None:
     """The engine process ends when the API process does."""
     channel, other = ends
     other.close()
@@ -81,7 +87,9 @@ def test_closed_peer_closes_the_channel(ends: tuple[frames.Channel, socket.socke
         channel.receive(1.0)
 
 
-def test_unread_output_is_kept_in_order_and_bounded(ends: tuple[frames.Channel, socket.socket]) -> None:
+def test_unread_output_is_kept_in_order_and_bounded(
+    ends: tuple[frames.Channel[frames.ToEngine], socket.socket],
+) -> None:
     """A reader that pauses loses nothing; one that never reads is given up on."""
     channel, other = ends
     reasons = [f"{i}" * 50_000 for i in range(10)]
@@ -98,7 +106,7 @@ def test_unread_output_is_kept_in_order_and_bounded(ends: tuple[frames.Channel, 
         flood(channel)
 
 
-def flood(channel: frames.Channel) -> None:
+def flood(channel: frames.Channel[frames.ToEngine]) -> None:
     """Send 100 MB that nobody reads."""
     for _ in range(2000):
         channel.send(frames.LoadFailed("x" * 50_000))
