@@ -15,15 +15,15 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
 # Where rustup shims `rustc`, pip asking for its version would make rustup write to the home folder.
 export RUSTUP_HOME := $(CURDIR)/.venv/rustup
 
-.PHONY: help serve test check fmt docs lock clean
+.PHONY: help serve test check fmt docs playground lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: .venv/runtime ## Serve a model; all optional: PORT=8000 MODEL=smollm2-135m ARGS='flags of antiphon serve'
 	@exec $(BIN)/antiphon serve $(if $(PORT),--port '$(PORT)') $(ARGS) $(if $(MODEL),-- '$(MODEL)')
 
-test: .venv/dev tests/js/node_modules ## Run every test: units, the real model, the Python and npm clients
+test: .venv/dev tests/js/node_modules playground/node_modules ## Run every test: units, the real model, the Python and npm clients
 	@$(BIN)/python -m pytest
 
 check: .venv/dev ## Check format, lint, types and import contracts, and run the fast tests
@@ -40,13 +40,17 @@ fmt: .venv/dev ## Format the code and mend what the linter can mend
 docs: .venv/dev ## Write docs/reference anew from the code
 	@$(BIN)/python docs/generate.py
 
+playground: playground/node_modules ## Build the pages anew from playground/
+	@cd playground && npm run --silent build
+
 lock: .venv/dev ## Lock the newest allowed versions of everything, with hashes
 	@$(COMPILE) --output-file requirements/runtime.txt
 	@$(COMPILE) --output-file requirements/dev.txt --extra dev --constraint requirements/runtime.txt
 	@cd tests/js && npm update --package-lock-only --cache ../../.venv/npm
+	@cd playground && npm update --package-lock-only --cache ../.venv/npm
 
 clean: ## Remove everything made here; prepared models stay
-	@rm -rf .venv tests/js/node_modules dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv tests/js/node_modules playground/node_modules dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # pip is the last thing that venv installs, so an interrupted creation is begun anew.
 .venv/bin/pip:
@@ -68,6 +72,10 @@ clean: ## Remove everything made here; prepared models stay
 tests/js/node_modules: tests/js/package-lock.json
 	@if command -v npm >/dev/null; then cd tests/js && npm ci --no-progress --loglevel error --cache ../../.venv/npm && touch node_modules; \
 	else echo "npm is not installed: the tests of the npm client will be skipped"; fi
+
+playground/node_modules: playground/package-lock.json
+	@if command -v npm >/dev/null; then cd playground && npm ci --no-progress --loglevel error --cache ../.venv/npm && touch node_modules; \
+	else echo "npm is not installed: the tests of the pages will be skipped"; fi
 
 .PHONY: bench lock-bench
 

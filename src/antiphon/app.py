@@ -66,6 +66,8 @@ class Serving:
     """Only this machine can connect."""
     keys: int
     """How many keys open it; with none, no key is asked for."""
+    playground: bool = False
+    """There is a page for people at the root."""
 
 
 def run(settings: Settings, open_progress: OpenProgress, on_ready: Callable[[Serving], None]) -> None:
@@ -234,6 +236,7 @@ def _api_options(settings: Settings) -> ApiOptions:
         api_keys=frozenset(settings.api_key),
         allowed_hosts=LOOPBACK_HOSTS | {name.lower() for name in settings.allow_host},
         strict_fields=settings.strict_fields,
+        playground=settings.playground,
     )
 
 
@@ -248,6 +251,7 @@ def _describe(settings: Settings, registry: ModelRegistry, port: int) -> Serving
         host=settings.host,
         loopback=is_loopback(settings.host),
         keys=len(settings.api_key),
+        playground=settings.playground,
     )
 
 

@@ -15,6 +15,7 @@ from antiphon.api.middleware.boundary import ErrorBoundary
 from antiphon.api.middleware.guards import Guards
 from antiphon.api.middleware.identity import Identity
 from antiphon.api.options import ApiOptions
+from antiphon.api.playground.pages import read_pages
 from antiphon.api.routes.chat import ChatRoutes
 from antiphon.api.routes.health import HealthRoutes
 from antiphon.api.routes.models import ModelRoutes
@@ -75,6 +76,8 @@ def _endpoints(services: Services, lifecycle: Lifecycle, options: ApiOptions) ->
     yield Endpoint("GET", "/health/live", health.live, public=True)
     yield Endpoint("GET", "/health/ready", health.ready, public=True)
     yield Endpoint("GET", "/health", health.ready, public=False)
+    if options.playground:
+        yield from (page.endpoint() for page in read_pages())
 
 
 def _stored_endpoints(path: str, stored: StoredRoutes) -> Iterator[Endpoint]:

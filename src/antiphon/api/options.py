@@ -16,6 +16,8 @@ class ApiOptions:
     that the connection was made to is always allowed."""
     strict_fields: bool = False
     """Refuse unknown top-level fields, as OpenAI does, instead of naming them in a header."""
+    playground: bool = True
+    """Serve the pages for people."""
     max_choices: int = 128
     """The largest `n`."""
     max_body: int = 4 * 1024 * 1024

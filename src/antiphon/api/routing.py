@@ -1,7 +1,7 @@
 """Which path leads where, and who may go there.
 
-Paths are matched exactly, as decoded once by the HTTP server; a trailing slash or a control
-character matches nothing. A path without a route asks for a key like any other, so that keyless
+Paths are matched exactly, as decoded once by the HTTP server; a trailing slash (the root is none)
+or a control character matches nothing. A path without a route asks for a key like any other, so that keyless
 callers cannot map the server.
 
 Invariant: every route says whether it is public; there is no default to forget.
@@ -64,7 +64,7 @@ class Dispatcher:
     def _find(self, scope: Scope) -> list[Endpoint]:
         """The routes of the request's path, for whichever methods."""
         path: str = scope["path"]
-        if path.endswith("/") or not path.isprintable():
+        if (path.endswith("/") and path != "/") or not path.isprintable():
             return []
         return [endpoint for endpoint in self._endpoints if endpoint.accepts(scope)]
 

@@ -23,9 +23,11 @@ def banner(serving: Serving) -> Text:
     rows = [("Base URL", serving.base_url), ("Model", serving.model)]
     if serving.aliases:
         rows.append(("Also as", ", ".join(serving.aliases)))
+    if serving.playground:
+        rows.append(("In browser", serving.base_url.removesuffix("v1")))
     rows.append(("Access", _access(serving)))
     for name, value in rows:
-        text.append(f"  {name:<10}", style="dim").append(f"{value}\n")
+        text.append(f"  {name:<12}", style="dim").append(f"{value}\n")
     text.append("\nTry it:\n\n").append(curl_line(serving), style="cyan")
     text.append("\n\nStop with Ctrl+C.")
     return text

@@ -24,7 +24,6 @@ def test_route_must_say_who_may_use_it() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/v1",
         "/v1/",
         "/v1/chat",

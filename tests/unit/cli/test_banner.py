@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,12 @@ def test_banner_tells_where_what_and_how_to_stop() -> None:
 
     for part in ("http://127.0.0.1:8000/v1", "a model", "alias", "this machine only", "Ctrl+C"):
         assert part in text
+
+
+def test_banner_tells_of_the_playground_where_there_is_one() -> None:
+    """By the address that a browser needs."""
+    assert "http://127.0.0.1:8000/\n" in banner(replace(LOCAL, playground=True)).plain
+    assert "http://127.0.0.1:8000/\n" not in banner(LOCAL).plain
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 The first violation wins; nothing is coerced. Booleans are not numbers, numeric strings are not
 numbers, and `10.0` is an integer because JSON does not tell it from `10`. A reader is a function
-from a cursor to a value, and readers with parameters are made by functions: `number(0, 2)`.
+from a cursor to a value, and readers with parameters are made by functions: `number(0, 2)`. Those
+with bounds or choices can be asked for them, so that what a form offers is what is accepted.
 It knows no field of any request: those are in `fields`.
 """
 
@@ -121,16 +122,23 @@ def string(maximum: int) -> Reader[str]:
     return read
 
 
-def one_of(*choices: str) -> Reader[str]:
-    """Read one of these strings."""
+@dataclass(frozen=True, slots=True)
+class ChoiceReader:
+    """Made by `one_of`."""
 
-    def read(cursor: Cursor) -> str:
+    choices: tuple[str, ...]
+
+    def __call__(self, cursor: Cursor) -> str:
+        """The string, if it is one of the choices."""
         text = read_string(cursor)
-        if text not in choices:
-            raise invalid_choice(cursor.path, text, choices)
+        if text not in self.choices:
+            raise invalid_choice(cursor.path, text, self.choices)
         return text
 
-    return read
+
+def one_of(*choices: str) -> Reader[str]:
+    """Read one of these strings."""
+    return ChoiceReader(choices)
 
 
 def invalid_choice(path: str, got: str, choices: Sequence[str]) -> InvalidValue:
@@ -139,32 +147,48 @@ def invalid_choice(path: str, got: str, choices: Sequence[str]) -> InvalidValue:
     return InvalidValue(path, f"Invalid value: '{excerpt(got)}'. Supported values are: {supported}.")
 
 
-def integer(minimum: int, maximum: int) -> Reader[int]:
-    """Read an integer between two bounds, both inclusive."""
+@dataclass(frozen=True, slots=True)
+class IntegerReader:
+    """Made by `integer`."""
 
-    def read(cursor: Cursor) -> int:
+    minimum: int
+    maximum: int
+
+    def __call__(self, cursor: Cursor) -> int:
+        """The integer, if it is within the bounds."""
         value = cursor.value
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise wrong_type(cursor, "an integer")
-        _check_bounds(cursor.path, value, minimum, maximum, whole=True)
+        _check_bounds(cursor.path, value, self.minimum, self.maximum, whole=True)
         return value
 
-    return read
+
+def integer(minimum: int, maximum: int) -> Reader[int]:
+    """Read an integer between two bounds, both inclusive."""
+    return IntegerReader(minimum, maximum)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberReader:
+    """Made by `number`."""
+
+    minimum: float
+    maximum: float
+
+    def __call__(self, cursor: Cursor) -> float:
+        """The number, if it is within the bounds."""
+        value = cursor.value
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise wrong_type(cursor, "a decimal")
+        _check_bounds(cursor.path, value, self.minimum, self.maximum, whole=False)
+        return float(value)
 
 
 def number(minimum: float, maximum: float) -> Reader[float]:
     """Read a number between two bounds, both inclusive."""
-
-    def read(cursor: Cursor) -> float:
-        value = cursor.value
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise wrong_type(cursor, "a decimal")
-        _check_bounds(cursor.path, value, minimum, maximum, whole=False)
-        return float(value)
-
-    return read
+    return NumberReader(minimum, maximum)
 
 
 def _check_bounds(path: str, value: float, minimum: float, maximum: float, *, whole: bool) -> None:

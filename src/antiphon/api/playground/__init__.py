@@ -1,0 +1,1 @@
+"""The pages for people: playground and dashboard, built from `playground/` and served as they are."""
