@@ -39,6 +39,7 @@ FENCES = {
     "uvloop": ("api/",),
     "httptools": ("api/",),
     "msgspec": ("api/", "engine/", "store/", "config.py"),
+    "pytest": ("pytest_plugin.py",),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "platformdirs": ("config.py",),

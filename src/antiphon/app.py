@@ -24,7 +24,7 @@ from antiphon.api.server import new_event_loop, serve
 from antiphon.config import POSTGRES_SCHEMES, Settings, cache_folder, data_folder, is_loopback
 from antiphon.core.errors import EngineUnavailable
 from antiphon.core.ports import CompletionStore
-from antiphon.engine.backends.fake import fake_parts
+from antiphon.engine.backends.fake import ScriptSource, fake_parts, improvise
 from antiphon.engine.client import EngineClient
 from antiphon.engine.process import EngineOptions
 from antiphon.models.chat_template import load_chat_template
@@ -70,8 +70,13 @@ class Serving:
     """There is a page for people at the root."""
 
 
-def run(settings: Settings, open_progress: OpenProgress, on_ready: Callable[[Serving], None]) -> None:
-    """Serve until a stop signal; blocks the main thread.
+def run(
+    settings: Settings,
+    open_progress: OpenProgress,
+    on_ready: Callable[[Serving], None],
+    script: ScriptSource = improvise,
+) -> None:
+    """Serve until a stop signal; blocks the main thread. `script` is what the fake engine says.
 
     Raises:
         StartError: the server cannot start; nothing is left running.
@@ -81,7 +86,7 @@ def run(settings: Settings, open_progress: OpenProgress, on_ready: Callable[[Ser
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _check_address(settings.host, settings.port)
     try:
-        parts = _load_parts(settings, open_progress)
+        parts = _load_parts(settings, open_progress, script)
     except ModelError as error:
         raise StartError(str(error)) from error
     with asyncio.Runner(loop_factory=new_event_loop) as runner, suppress(asyncio.CancelledError):
@@ -120,7 +125,7 @@ async def _open_store(settings: Settings) -> CompletionStore | None:
     """
     if settings.store == "off":
         return None
-    if settings.engine == "fake" and not settings.store:
+    if settings.store == "memory" or (settings.engine == "fake" and not settings.store):
         return MemoryStore()
     if settings.store.startswith(POSTGRES_SCHEMES):
         return await _open_postgres(settings.store)
@@ -152,14 +157,14 @@ def _cannot_listen(host: str, port: int, error: OSError) -> StartError:
     )
 
 
-def _load_parts(settings: Settings, open_progress: OpenProgress) -> ModelParts:
+def _load_parts(settings: Settings, open_progress: OpenProgress, script: ScriptSource) -> ModelParts:
     """Everything it takes to talk to the model, the engine not yet started.
 
     Raises:
         ModelError: the model cannot be served.
     """
     if settings.engine == "fake":
-        return ModelParts(*fake_parts())
+        return ModelParts(*fake_parts(script))
     with open_progress() as progress:
         model = prepare(settings.model, cache_folder(), progress)
     engine = EngineClient(

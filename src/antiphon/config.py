@@ -82,7 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store: Annotated[
         str,
         _about(
-            "File of stored completions, a postgresql:// URL, or off to store none; "
+            "File of stored completions, a postgresql:// URL, memory, or off to store none; "
             "the default is a file in the data folder"
         ),
     ] = ""

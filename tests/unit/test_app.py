@@ -91,6 +91,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def test_store_is_the_file_that_was_named(data: Path) -> None:
     """Else one in the data folder; the fake engine leaves nothing behind."""
     assert await opened(Settings(engine="fake")) == "MemoryStore"
+    assert await opened(Settings(store="memory")) == "MemoryStore"
     assert await opened(Settings(store="off")) == "NoneType"
     assert os.listdir(data) == []
     assert await opened(Settings(engine="fake", store=str(data / "mine.db"))) == "SqliteStore"

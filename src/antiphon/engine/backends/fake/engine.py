@@ -9,7 +9,7 @@ choice, nothing after an end, a stop or a close.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from antiphon.core.errors import EngineFailed, EngineUnavailable, SchemaRefused
 from antiphon.core.generation import (
@@ -25,7 +25,7 @@ from antiphon.core.generation import (
 )
 from antiphon.engine.backends.fake.held_answer import check_constraint
 from antiphon.engine.backends.fake.language import EOS_TOKEN_IDS, VOCAB_SIZE
-from antiphon.engine.backends.fake.script import Script, improvise
+from antiphon.engine.backends.fake.script import Script, ScriptSource, improvise
 
 REMEMBERED = 1000
 """How many ids of cancelled requests are kept."""
@@ -36,7 +36,7 @@ class FakeEngine:
 
     def __init__(
         self,
-        script: Callable[[GenerationRequest, int], Script] = improvise,
+        script: ScriptSource = improvise,
         *,
         model: str = "fake",
         context_length: int = 8192,

@@ -8,9 +8,11 @@ depends on the request. Under a constraint an answer that satisfies it is improv
 Invariant: the same request and choice give the same tokens, always and everywhere.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 from antiphon.core.errors import EngineUnavailable, Overloaded
 from antiphon.core.generation import EndReason, GenerationRequest
@@ -43,9 +45,44 @@ class Script:
     """Prompt tokens that are said to come from the prefix cache."""
 
 
+ScriptSource = Callable[[GenerationRequest, int], Script]
+"""What each choice (by its index) of a request says."""
+
+
 def say(*texts: str, end: EndReason = "stop", delay_s: float = 0.0, fail_after: int | None = None) -> Script:
     """A script that says each of these texts as one piece."""
     return Script(tuple(tuple(text.encode()) for text in texts), end, delay_s, fail_after)
+
+
+def refuse(reason: Literal["overloaded", "unavailable"]) -> Script:
+    """A script that takes no request."""
+    return Script(refusal=Overloaded() if reason == "overloaded" else EngineUnavailable())
+
+
+class QueuedScripts:
+    """Scripts said in their order, one a choice; improvisation where none is left.
+
+    One thread may add while another asks.
+    """
+
+    def __init__(self) -> None:
+        """Hold none."""
+        self._scripts: deque[Script] = deque()
+
+    def add(self, script: Script) -> None:
+        """Say this after all that was added before."""
+        self._scripts.append(script)
+
+    def clear(self) -> None:
+        """Forget what was not said yet."""
+        self._scripts.clear()
+
+    def __call__(self, request: GenerationRequest, choice: int) -> Script:
+        """The next one."""
+        try:
+            return self._scripts.popleft()
+        except IndexError:
+            return improvise(request, choice)
 
 
 def improvise(request: GenerationRequest, choice: int) -> Script:

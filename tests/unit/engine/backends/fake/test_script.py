@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import islice
 
 from antiphon.core.generation import GenerationRequest, SamplingParams
-from antiphon.engine.backends.fake import FakeTokenizer, improvise, say
+from antiphon.engine.backends.fake import FakeTokenizer, QueuedScripts, improvise, say
 from antiphon.engine.backends.fake.language import TURN_END
 
 REQUEST = GenerationRequest("r1", (1, 2, 3), max_tokens=100, sampling=SamplingParams(seed=1))
@@ -43,3 +43,15 @@ def test_sentences_go_on_for_ever() -> None:
     sentences = b"".join(map(FakeTokenizer().token_bytes, tokens)).decode().split(". ")
 
     assert len(sentences) == tokens.count(TURN_END) + 1 > 5
+
+
+def test_queued_scripts_come_in_order_and_then_it_improvises() -> None:
+    """What was cleared is not said."""
+    scripts = QueuedScripts()
+    scripts.add(say("a"))
+    scripts.add(say("b"))
+    scripts.add(say("c"))
+
+    assert [scripts(REQUEST, 0).pieces, scripts(REQUEST, 1).pieces] == [((97,),), ((98,),)]
+    scripts.clear()
+    assert list(islice(scripts(REQUEST, 0).pieces, 8)) == opening(REQUEST)
