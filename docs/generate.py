@@ -3,6 +3,7 @@
 settings.md     from config.Settings
 errors.md       from api.errors.ROWS
 parameters.md   from api.wire.fields.FIELDS
+metrics.md      from telemetry.metrics.METRICS
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from antiphon.api import errors as http
 from antiphon.api.wire.fields import FIELDS
 from antiphon.config import Setting, describe_settings
 from antiphon.core import errors as core
+from antiphon.telemetry.metrics import METRICS
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -59,7 +61,12 @@ SAMPLES: tuple[core.AntiphonError, ...] = (
 
 def pages() -> Mapping[str, str]:
     """Every page's text, by file name."""
-    return {"settings.md": _settings(), "errors.md": _errors(), "parameters.md": _parameters()}
+    return {
+        "settings.md": _settings(),
+        "errors.md": _errors(),
+        "parameters.md": _parameters(),
+        "metrics.md": _metrics(),
+    }
 
 
 def main() -> None:
@@ -129,6 +136,24 @@ def _parameters() -> str:
 A field that is not in this table is named in the answer's `x-antiphon-ignored` header,
 or refused under `--strict-fields`.""",
         ("Field", "Verdict", "Notes"),
+        rows,
+    )
+
+
+def _metrics() -> str:
+    rows = [
+        (_code(metric.name), metric.kind, ", ".join(map(_code, metric.labels)) or "—", _cell(metric.help))
+        for metric in METRICS
+    ]
+    return _page(
+        "Metrics",
+        """`--metrics-port N` serves these in Prometheus' text format on `http://127.0.0.1:N/metrics`,
+for this machine only and without a key.
+`GET /v1/antiphon/stats` gives the same series as JSON, on the server's own port and with its keys;
+the dashboard at `/dashboard` lives on it.
+A [Grafana dashboard](../grafana/antiphon.json) can be imported as it is.
+Times are in seconds. Counters of an engine start anew with its process.""",
+        ("Metric", "Kind", "Labels", "Meaning"),
         rows,
     )
 

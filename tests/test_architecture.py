@@ -43,6 +43,7 @@ FENCES = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "platformdirs": ("config.py",),
+    "prometheus_client": ("telemetry/",),
     "apsw": ("store/",),
     "asyncpg": ("store/postgres.py",),
 }

@@ -14,13 +14,13 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from antiphon.api.app import ApiApp, ApiOptions, Services, create_app
+from antiphon.api.app import ApiApp, ApiOptions, Services, create_app, create_metrics_app
 from antiphon.api.options import LOOPBACK_HOSTS
-from antiphon.api.server import new_event_loop, serve
+from antiphon.api.server import new_event_loop, serve, served
 from antiphon.config import POSTGRES_SCHEMES, Settings, cache_folder, data_folder, is_loopback
 from antiphon.core.errors import EngineUnavailable
 from antiphon.core.ports import CompletionStore
@@ -40,12 +40,16 @@ from antiphon.service.stored import StoredCompletions
 from antiphon.store.errors import StoreError
 from antiphon.store.memory import MemoryStore
 from antiphon.store.sqlite import SqliteStore
+from antiphon.telemetry.lag import lag_measured
 from antiphon.telemetry.logs import configure_logging
+from antiphon.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
 OpenProgress = Callable[[], AbstractContextManager[Progress]]
 
+METRICS_HOST = "127.0.0.1"
+"""Metrics are for this machine, wherever else the server listens."""
 _SAME_SIGNAL_S = 1.0
 """A signal to a process group may come twice, from the sender and passed on by make or a shell."""
 
@@ -198,20 +202,22 @@ async def _serve(
     try:
         async with opened_store(settings) as store:
             await parts.engine.start()
-            app, registry = build_app(settings, parts, store)
+            metrics = Metrics()
+            app, registry = build_app(settings, parts, store, metrics)
 
             def announce(port: int) -> None:
                 stop.gentle = True
                 on_ready(_describe(settings, registry, port))
 
-            await serve(
-                app,
-                settings.host,
-                settings.port,
-                announce,
-                shutdown=stop.requested,
-                grace_s=settings.drain_s,
-            )
+            async with lag_measured(metrics), _metrics_served(settings.metrics_port, metrics):
+                await serve(
+                    app,
+                    settings.host,
+                    settings.port,
+                    announce,
+                    shutdown=stop.requested,
+                    grace_s=settings.drain_s,
+                )
     except EngineUnavailable:
         raise StartError(f"{settings.model}: the engine cannot load this model (the log says why)") from None
     except OSError as error:
@@ -220,19 +226,45 @@ async def _serve(
         await parts.engine.aclose()
 
 
+@asynccontextmanager
+async def _metrics_served(port: int, metrics: Metrics) -> AsyncIterator[None]:
+    """Let this machine read the metrics until the block ends, where a port is set for it.
+
+    Raises:
+        StartError: the port cannot be listened on.
+    """
+    async with AsyncExitStack() as stack:
+        if port:
+            try:
+                await stack.enter_async_context(served(create_metrics_app(metrics), METRICS_HOST, port))
+            except OSError as error:
+                raise StartError(
+                    f"metrics_port: cannot listen on {METRICS_HOST} port {port}: {error.strerror}"
+                ) from error
+            logger.info("metrics: http://%s:%d/metrics", METRICS_HOST, port)
+        yield
+
+
 def build_app(
-    settings: Settings, parts: ModelParts, store: CompletionStore | None = None
+    settings: Settings,
+    parts: ModelParts,
+    store: CompletionStore | None = None,
+    metrics: Metrics | None = None,
 ) -> tuple[ApiApp, ModelRegistry]:
     """The ASGI application over a started engine, and the names it answers to."""
+    metrics = metrics or Metrics()
     info = parts.engine.info
     registry = ModelRegistry(info, int(time.time()), dict.fromkeys(settings.aliases, info.id))
     admission = Admission(AdmissionOptions(settings.max_choices, settings.max_prompt_tokens))
     services = Services(
-        completions=Completions(parts, registry, admission),
+        completions=Completions(parts, registry, admission, metrics=metrics),
         models=registry,
         health=Health(parts.engine),
         stored=None if store is None else StoredCompletions(store),
+        metrics=metrics,
     )
+    metrics.watch_engine(info.id, parts.engine.stats)
+    metrics.watch_choices(lambda: admission.choices)
     return create_app(services, _api_options(settings)), registry
 
 

@@ -68,6 +68,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
     strict_fields: Annotated[bool, _about("Refuse unknown request fields instead of naming them")] = False
     playground: Annotated[bool, _about("Serve the playground at / and the dashboard at /dashboard")] = True
+    metrics_port: Annotated[
+        int, _about("Serve Prometheus metrics on this port of loopback; 0 serves none", ge=0, le=65535)
+    ] = 0
     threads: Annotated[int, _about("CPU threads of the engine; 0: all cores", ge=0)] = 0
     kv_cache_mib: Annotated[int, _about("Memory for the KV cache, in MiB", ge=16)] = 1024
     kv_cache_type: Annotated[

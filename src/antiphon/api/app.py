@@ -4,7 +4,7 @@ Everything it needs is handed in; nothing here starts, loads or listens.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,12 +19,14 @@ from antiphon.api.playground.pages import read_pages
 from antiphon.api.routes.chat import ChatRoutes
 from antiphon.api.routes.health import HealthRoutes
 from antiphon.api.routes.models import ModelRoutes
+from antiphon.api.routes.stats import StatsRoutes
 from antiphon.api.routes.stored import StoredRoutes
 from antiphon.api.routing import Dispatcher, Endpoint
 from antiphon.service.completions import Completions
 from antiphon.service.health import Health
 from antiphon.service.models import ModelRegistry
 from antiphon.service.stored import StoredCompletions
+from antiphon.telemetry.metrics import Metrics
 
 __all__ = ["ApiApp", "ApiOptions", "Services", "create_app"]
 
@@ -38,6 +40,7 @@ class Services:
     health: Health
     stored: StoredCompletions | None = None
     """None: completions are not stored, and the routes to stored ones are not there."""
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 class ApiApp:
@@ -58,7 +61,15 @@ def create_app(services: Services, options: ApiOptions) -> ApiApp:
     """Put the application together."""
     lifecycle = Lifecycle()
     dispatcher = Dispatcher(tuple(_endpoints(services, lifecycle, options)), KeyRing(options.api_keys))
-    app = Identity(AccessLog(ErrorBoundary(Guards(dispatcher, options))))
+    app = Identity(AccessLog(ErrorBoundary(Guards(dispatcher, options)), services.metrics))
+    return ApiApp(app, lifecycle, options)
+
+
+def create_metrics_app(metrics: Metrics) -> ApiApp:
+    """The application of the listener for operators: `/metrics` and nothing else, for this machine."""
+    lifecycle, options = Lifecycle(), ApiOptions(playground=False)
+    endpoint = Endpoint("GET", "/metrics", StatsRoutes(metrics).exposition, public=True)
+    app = Identity(ErrorBoundary(Guards(Dispatcher((endpoint,), KeyRing(())), options)))
     return ApiApp(app, lifecycle, options)
 
 
@@ -73,6 +84,7 @@ def _endpoints(services: Services, lifecycle: Lifecycle, options: ApiOptions) ->
             yield from _stored_endpoints(f"{prefix}/chat/completions", StoredRoutes(services.stored, options))
         yield Endpoint("GET", f"{prefix}/models", models.list, public=False)
         yield Endpoint("GET", f"{prefix}/models/{{model_id:path}}", models.retrieve, public=False)
+    yield Endpoint("GET", "/v1/antiphon/stats", StatsRoutes(services.metrics).stats, public=False)
     yield Endpoint("GET", "/health/live", health.live, public=True)
     yield Endpoint("GET", "/health/ready", health.ready, public=True)
     yield Endpoint("GET", "/health", health.ready, public=False)

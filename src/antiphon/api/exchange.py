@@ -24,6 +24,8 @@ class Exchange:
     """Whose stored completions the request may see, once its key was checked."""
     status: int = 0
     """0 until the answer started."""
+    error: str = ""
+    """The class of the error that was told, if one was."""
     headers: dict[str, str] = field(default_factory=dict)
     """Added to whatever answer is given."""
 

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import math
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from functools import partial
 from typing import Any, cast
 
@@ -45,6 +45,27 @@ async def serve(
     finally:
         ending.cancel()
         listener.close()
+
+
+@contextlib.asynccontextmanager
+async def served(app: ApiApp, host: str, port: int) -> AsyncIterator[int]:
+    """Serve until the block ends; gives the port once connections are accepted.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    shutdown = asyncio.Event()
+    serving = asyncio.create_task(serve(app, host, port, started.set_result, shutdown=shutdown, grace_s=0))
+    try:
+        await asyncio.wait((serving, started), return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+        yield started.result()
+    finally:
+        shutdown.set()
+        with contextlib.suppress(OSError):
+            await serving
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

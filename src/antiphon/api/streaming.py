@@ -83,14 +83,17 @@ class EventStream(Response):
             ClientGone: nobody reads it any more.
         """
         writer = _Writer(send, self._ping_interval)
+        exchange = exchange_of(scope)
         try:
             await while_present(receive, self._lifecycle, self._run(writer))
         except ClientGone:
             raise
         except AntiphonError as error:
+            exchange.error = type(error).__name__
             await writer.write(_error_event(error), more=False)
         except Exception:  # The headers are out: only an event can tell of it.
-            logger.exception("stream failed: request=%s", exchange_of(scope).id)
+            exchange.error = InternalError.__name__
+            logger.exception("stream failed: request=%s", exchange.id)
             await writer.write(_error_event(InternalError()), more=False)
 
     async def _run(self, writer: "_Writer") -> None:

@@ -40,7 +40,9 @@ from antiphon.core.ports import ChatTemplate, Engine, Tokenizer
 from antiphon.service.admission import Admission, Lease
 from antiphon.service.choice_text import ChoiceText, TokenScorer
 from antiphon.service.completion import Completion
+from antiphon.service.measured import MeasuredGeneration
 from antiphon.service.models import ModelRegistry
+from antiphon.telemetry.metrics import Metrics
 from antiphon.text.prompt import encode_prompt
 from antiphon.text.response_format import ANY_OBJECT, constraint_of
 from antiphon.text.stop import StopStrings
@@ -85,8 +87,10 @@ class Completions:
         models: ModelRegistry,
         admission: Admission,
         options: CompletionsOptions = CompletionsOptions(),
+        metrics: Metrics | None = None,
     ) -> None:
         """Answer with `parts`, under the names in `models`, within the limits of `admission`."""
+        self._metrics = metrics or Metrics()
         self._parts = parts
         self._models = models
         self._admission = admission
@@ -111,14 +115,17 @@ class Completions:
         """
         self._models.resolve(request.model)
         self._check_json_word(request)
+        began = time.monotonic()
         lease = self._admission.admit(request.choices)
         try:
-            return await self._open_admitted(request, project, lease)
+            return await self._open_admitted(request, project, lease, began)
         except BaseException:
             lease.release()
             raise
 
-    async def _open_admitted(self, request: ChatRequest, project: str, lease: Lease) -> Completion:
+    async def _open_admitted(
+        self, request: ChatRequest, project: str, lease: Lease, began: float
+    ) -> Completion:
         prompt = await self._encode(request)
         room = self._parts.engine.info.context_length - len(prompt)
         if room < 1:
@@ -137,9 +144,11 @@ class Completions:
             cache_salt=json.dumps((project, request.cache_key)),
             priority=_PRIORITIES[request.tier],
         )
-        return self._start(request, generation_request, lease)
+        return self._start(request, generation_request, lease, began)
 
-    def _start(self, request: ChatRequest, tokens: GenerationRequest, lease: Lease) -> Completion:
+    def _start(
+        self, request: ChatRequest, tokens: GenerationRequest, lease: Lease, began: float
+    ) -> Completion:
         stops = StopStrings(request.stop)
         may_call = bool(request.tools) and request.tool_choice.mode != "none"
         opening = StopStrings((OPENING,)) if may_call else None
@@ -155,7 +164,7 @@ class Completions:
             choices=request.choices,
             prompt_tokens=len(tokens.prompt),
             texts=texts,
-            generation=self._parts.engine.generate(tokens),
+            generation=MeasuredGeneration(self._parts.engine.generate(tokens), tokens, self._metrics, began),
             lease=lease,
             seed=tokens.sampling.seed,
             tier=request.tier,

@@ -11,6 +11,7 @@ from antiphon.service.admission import Admission
 from antiphon.service.completion import Completion
 from antiphon.service.completions import Completions, CompletionsOptions, ModelParts
 from antiphon.service.models import ModelRegistry
+from antiphon.telemetry.metrics import Metrics
 
 HELLO = ChatRequest("fake", (Message("user", "Hello"),))
 DEFAULTS = CompletionsOptions()
@@ -48,7 +49,8 @@ class Server:
         self.admission = Admission()
         parts = ModelParts(self.engine, FakeTokenizer(), FakeChatTemplate())
         models = ModelRegistry(self.engine.info, 0, {"nickname": "fake"})
-        self.completions = Completions(parts, models, self.admission, options)
+        self.metrics = Metrics()
+        self.completions = Completions(parts, models, self.admission, options, self.metrics)
 
     def _note(self, request: GenerationRequest) -> GenerationRequest:
         self.asked.append(request)

@@ -1,6 +1,7 @@
 """One line per request: method, route, status, milliseconds, request id. Never content, paths or keys.
 
-The line is written when the answer is complete, so a stream's time is that of the whole stream.
+The line is written when the answer is complete, so a stream's time is that of the whole stream. The
+metrics of requests are counted at the same moment.
 """
 
 import logging
@@ -9,6 +10,7 @@ import time
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from antiphon.api.exchange import exchange_of
+from antiphon.telemetry.metrics import Metrics
 
 logger = logging.getLogger("antiphon.access")
 
@@ -16,9 +18,10 @@ logger = logging.getLogger("antiphon.access")
 class AccessLog:
     """Logs what became of each request."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         """Wrap the rest of the application."""
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, then log it."""
@@ -27,11 +30,15 @@ class AccessLog:
             await self._app(scope, receive, send)
         finally:
             exchange = exchange_of(scope)
+            seconds = time.monotonic() - started
             logger.info(
                 "method=%s route=%s status=%d ms=%d request=%s",
                 scope["method"],
                 exchange.route,
                 exchange.status,
-                round((time.monotonic() - started) * 1000),
+                round(seconds * 1000),
                 exchange.id,
             )
+            self._metrics.request_answered(scope["method"], exchange.route, exchange.status, seconds)
+            if exchange.error:
+                self._metrics.error_told(exchange.route, exchange.error)

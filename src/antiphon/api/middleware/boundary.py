@@ -51,6 +51,7 @@ class ErrorBoundary:
             error = InternalError()
         # An answer that already began cannot be replaced; returning cuts it off.
         if not started:
+            exchange_of(scope).error = type(error).__name__
             told = answer(error)
             response = JsonResponse(told.body(), told.status, dict(told.headers))
             await response(scope, receive, send)

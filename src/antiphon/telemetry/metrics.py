@@ -1,0 +1,236 @@
+"""What the server counts and times. Each metric is declared once, in the tables here.
+
+A `Metrics` object belongs to one server. Parts report to its methods and know no library; operators
+read it as Prometheus text (`exposition`), the dashboard as plain samples (`samples`). Labels take few
+values, all of them this server's own words: nothing that a client chose becomes one.
+
+Invariant: reporting never fails, never waits, and costs microseconds.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from antiphon.core.generation import EngineStats
+
+Sample = tuple[dict[str, str], float]
+"""Labels and value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. Times are in seconds; the name of a counter ends in `_total`."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    """Upper bounds of a histogram."""
+
+
+_FIRST_TOKEN_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20, 40, 80)
+_TOKEN_S = (0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.4, 0.8, 1.6, 3.2)
+_REQUEST_S = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
+_LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+REQUESTS: Final = Metric(
+    "antiphon_requests_total", "counter", "Answered requests", ("method", "route", "status")
+)
+REQUEST_S: Final = Metric(
+    "antiphon_request_duration_seconds",
+    "histogram",
+    "From a request's headers to the end of its answer",
+    ("route",),
+    _REQUEST_S,
+)
+ERRORS: Final = Metric(
+    "antiphon_errors_total", "counter", "Errors told to clients, within streams too", ("route", "error")
+)
+FIRST_TOKEN_S: Final = Metric(
+    "antiphon_time_to_first_token_seconds",
+    "histogram",
+    "From a conversation's admission to its first token, the queue included",
+    (),
+    _FIRST_TOKEN_S,
+)
+TOKEN_S: Final = Metric(
+    "antiphon_inter_token_latency_seconds",
+    "histogram",
+    "Between the tokens of a choice",
+    (),
+    _TOKEN_S,
+)
+PROMPT_TOKENS: Final = Metric("antiphon_prompt_tokens_total", "counter", "Prompt tokens accepted")
+CACHED_TOKENS: Final = Metric(
+    "antiphon_cached_prompt_tokens_total", "counter", "Prompt tokens that came from the prefix cache"
+)
+COMPLETION_TOKENS: Final = Metric("antiphon_completion_tokens_total", "counter", "Tokens generated")
+COMPLETIONS: Final = Metric(
+    "antiphon_completions_total",
+    "counter",
+    "Completions by how they ended: finished, cancelled or failed",
+    ("outcome",),
+)
+CHOICES: Final = Metric("antiphon_choices_in_hand", "gauge", "Choices that are running or queued")
+LAG_S: Final = Metric(
+    "antiphon_event_loop_lag_seconds", "histogram", "How late the event loop wakes", (), _LAG_S
+)
+
+COUNTED: Final = (
+    REQUESTS,
+    REQUEST_S,
+    ERRORS,
+    FIRST_TOKEN_S,
+    TOKEN_S,
+    PROMPT_TOKENS,
+    CACHED_TOKENS,
+    COMPLETION_TOKENS,
+    COMPLETIONS,
+    CHOICES,
+    LAG_S,
+)
+"""Counted in the API process."""
+
+_MODEL = ("model",)
+
+ENGINE: Final[tuple[tuple[Metric, Callable[[EngineStats], float]], ...]] = (
+    (Metric("antiphon_engine_ready", "gauge", "1 while the engine answers", _MODEL), lambda s: s.ready),
+    (Metric("antiphon_engine_running", "gauge", "Choices in the batch", _MODEL), lambda s: s.running),
+    (Metric("antiphon_engine_waiting", "gauge", "Choices in the queue", _MODEL), lambda s: s.waiting),
+    (
+        Metric("antiphon_kv_pages", "gauge", "Pages of the KV cache", _MODEL),
+        lambda s: s.pages_total,
+    ),
+    (
+        Metric("antiphon_kv_pages_used", "gauge", "Pages held by running choices", _MODEL),
+        lambda s: s.pages_used,
+    ),
+    (
+        Metric("antiphon_kv_pages_cached", "gauge", "Pages kept for prompts that begin alike", _MODEL),
+        lambda s: s.pages_cached,
+    ),
+    (
+        Metric("antiphon_engine_preemptions_total", "counter", "Choices sent back to the queue", _MODEL),
+        lambda s: s.preemptions,
+    ),
+    (Metric("antiphon_engine_steps_total", "counter", "Steps of the engine", _MODEL), lambda s: s.steps),
+    (
+        Metric("antiphon_engine_step_age_seconds", "gauge", "Since the engine's last sign of life", _MODEL),
+        lambda s: s.step_age_s,
+    ),
+    (
+        Metric("antiphon_engine_restarts_total", "counter", "Engine processes started anew", _MODEL),
+        lambda s: s.restarts,
+    ),
+)
+"""Read from each engine's newest snapshot, when somebody asks."""
+
+METRICS: Final = (*COUNTED, *(metric for metric, _ in ENGINE))
+"""Every metric there is."""
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+
+
+class Metrics:
+    """The figures of one server. Used from one event loop."""
+
+    def __init__(self) -> None:
+        """Start with everything at zero."""
+        self._registry = CollectorRegistry()
+        # When a counter was created is in its process's start time.
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._counters = {m: _counter(m, self._registry) for m in COUNTED if m.kind == "counter"}
+        self._histograms = {m: _histogram(m, self._registry) for m in COUNTED if m.kind == "histogram"}
+        self._engines: dict[str, Callable[[], EngineStats]] = {}
+        self._registry.register(_EngineFigures(self._engines))
+
+    def watch_engine(self, model: str, stats: Callable[[], EngineStats]) -> None:
+        """Show this engine's figures, under the name of its model."""
+        self._engines[model] = stats
+
+    def watch_choices(self, read: Callable[[], int]) -> None:
+        """Ask there how many choices are in hand. To be called once."""
+        Gauge(CHOICES.name, CHOICES.help, registry=self._registry).set_function(read)
+
+    def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """An answer is complete. `route` is a template, never a path."""
+        known = method if method in _METHODS else "other"
+        self._counters[REQUESTS].labels(known, route, str(status)).inc()
+        self._histograms[REQUEST_S].labels(route).observe(seconds)
+
+    def error_told(self, route: str, error: str) -> None:
+        """A client was told of an error; `error` is the name of its class."""
+        self._counters[ERRORS].labels(route, error).inc()
+
+    def prompt_accepted(self, tokens: int) -> None:
+        """A prompt went to the engine."""
+        self._counters[PROMPT_TOKENS].inc(tokens)
+
+    def prompt_cached(self, tokens: int) -> None:
+        """So much of a prompt was found in the prefix cache."""
+        self._counters[CACHED_TOKENS].inc(tokens)
+
+    def first_token(self, seconds: float) -> None:
+        """A completion's first token came after so long."""
+        self._histograms[FIRST_TOKEN_S].observe(seconds)
+
+    def tokens_generated(self, count: int) -> None:
+        """A choice got tokens."""
+        self._counters[COMPLETION_TOKENS].inc(count)
+
+    def token_followed(self, seconds: float) -> None:
+        """A choice's token came so long after the one before."""
+        self._histograms[TOKEN_S].observe(seconds)
+
+    def completion_ended(self, outcome: Literal["finished", "cancelled", "failed"]) -> None:
+        """A completion that had begun is over."""
+        self._counters[COMPLETIONS].labels(outcome).inc()
+
+    def event_loop_lagged(self, seconds: float) -> None:
+        """The event loop woke so late."""
+        self._histograms[LAG_S].observe(seconds)
+
+    def exposition(self) -> bytes:
+        """Everything, in Prometheus' text format; its media type is `CONTENT_TYPE`."""
+        return generate_latest(self._registry)
+
+    def samples(self) -> dict[str, list[Sample]]:
+        """Everything, by name of series: a histogram is three, as in the text format."""
+        series: dict[str, list[Sample]] = {}
+        for family in self._registry.collect():
+            for sample in family.samples:
+                series.setdefault(sample.name, []).append((dict(sample.labels), sample.value))
+        return series
+
+
+class _EngineFigures(Collector):
+    """Reads the engines' snapshots at the moment they are asked for."""
+
+    def __init__(self, engines: dict[str, Callable[[], EngineStats]]) -> None:
+        self._engines = engines
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        snapshots = {model: stats() for model, stats in self._engines.items()}
+        for metric, read in ENGINE:
+            family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+            figures = family(metric.name, metric.help, labels=metric.labels)
+            for model, stats in snapshots.items():
+                figures.add_metric([model], read(stats))
+            yield figures
+
+
+def _counter(metric: Metric, registry: CollectorRegistry) -> Counter:
+    return Counter(metric.name, metric.help, metric.labels, registry=registry)
+
+
+def _histogram(metric: Metric, registry: CollectorRegistry) -> Histogram:
+    return Histogram(metric.name, metric.help, metric.labels, registry=registry, buckets=metric.buckets)
