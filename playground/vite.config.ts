@@ -10,6 +10,8 @@ export default defineConfig({
     outDir: process.env.PLAYGROUND_OUT ?? target,
     emptyOutDir: true,
     target: "es2022",
+    // Browsers that know light-dark(): what stands in for it elsewhere cannot be switched by hand.
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
     assetsDir: "playground",
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

@@ -1,11 +1,17 @@
 // Light, dark, or as the system has it.
-import { effect, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 
 const STORE = "antiphon.theme";
 
 export type Theme = "auto" | "light" | "dark";
 
-export const theme = signal<Theme>((localStorage.getItem(STORE) as Theme | null) ?? "auto");
+const theme = signal<Theme>((localStorage.getItem(STORE) as Theme | null) ?? "auto");
+
+const system = matchMedia("(prefers-color-scheme: dark)");
+const systemIsDark = signal(system.matches);
+system.addEventListener("change", () => (systemIsDark.value = system.matches));
+
+export const dark = computed(() => (theme.value === "auto" ? systemIsDark.value : theme.value === "dark"));
 
 effect(() => {
   document.documentElement.style.colorScheme = theme.value === "auto" ? "light dark" : theme.value;
@@ -13,10 +19,6 @@ effect(() => {
   else localStorage.setItem(STORE, theme.value);
 });
 
-export function isDark(): boolean {
-  return theme.value === "auto" ? matchMedia("(prefers-color-scheme: dark)").matches : theme.value === "dark";
-}
-
 export function switchTheme(): void {
-  theme.value = isDark() ? "light" : "dark";
+  theme.value = dark.value ? "light" : "dark";
 }

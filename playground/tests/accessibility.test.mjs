@@ -36,6 +36,15 @@ for (const colorScheme of ["light", "dark"]) {
     }));
 }
 
+for (const colorScheme of ["light", "dark"]) {
+  test(`the dashboard, ${colorScheme}`, () =>
+    withPage({ path: "/dashboard", colorScheme }, async (page) => {
+      await page.locator(".chart canvas").first().waitFor();
+      await page.getByRole("cell", { name: "/v1/antiphon/stats" }).waitFor();
+      assert.deepEqual(await objections(page), []);
+    }));
+}
+
 test("the playground on a phone", () =>
   withPage({ viewport: PHONE }, async (page) => {
     await ask(page, "Hello");

@@ -2,13 +2,16 @@
 
 import filecmp
 import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from antiphon.telemetry.metrics import METRICS
 from tests.live.server_process import ServerProcess, running
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
@@ -44,6 +47,12 @@ needs_browser = _skip_without(browser=True)
 def run_tests(*files: str, **environment: str) -> None:
     """Run test files of the pages; each has a browser of its own, one after the other."""
     assert missing(browser=True) is None
+    run_node(*files, CHROMIUM=str(CHROMIUM), **environment)
+
+
+def run_node(*files: str, **environment: str) -> None:
+    """Run test files; every test in them must pass."""
+    assert missing(browser=False) is None
     run = subprocess.run(
         [
             "node",
@@ -53,7 +62,7 @@ def run_tests(*files: str, **environment: str) -> None:
             *(f"tests/{name}" for name in files),
         ],
         cwd=FOLDER,
-        env=os.environ | {"CHROMIUM": str(CHROMIUM)} | environment,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -71,16 +80,39 @@ def keyed_server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 @needs_browser
-@pytest.mark.parametrize("file", ["chat.test.mjs", "accessibility.test.mjs"])
+@pytest.mark.parametrize("file", ["chat.test.mjs", "settings.test.mjs", "accessibility.test.mjs"])
 def test_pages_work_in_a_browser(file: str, fake_server: ServerProcess) -> None:
     """Every test of the file passes."""
-    run_tests(file, ORIGIN=fake_server.origin)
+    run_tests(file, ORIGIN=fake_server.origin, PYTHON=sys.executable)
 
 
 @needs_browser
-def test_page_asks_for_the_key(keyed_server: ServerProcess) -> None:
+@pytest.mark.parametrize("file", ["key.test.mjs", "dashboard.test.mjs"])
+def test_pages_ask_for_the_key(file: str, fake_server: ServerProcess, keyed_server: ServerProcess) -> None:
     """The pages are public; what they show is not."""
-    run_tests("key.test.mjs", KEYED_ORIGIN=keyed_server.origin, KEY=KEY)
+    run_tests(file, ORIGIN=fake_server.origin, KEYED_ORIGIN=keyed_server.origin, KEY=KEY)
+
+
+@needs_browser
+@pytest.mark.model
+def test_playground_works_with_a_real_model(server: ServerProcess) -> None:
+    """Streaming, stopping, probabilities, the prefix cache."""
+    run_tests("model.test.mjs", ORIGIN=server.origin)
+
+
+@_skip_without(browser=False)
+def test_arithmetic_of_the_charts() -> None:
+    """Rates and percentiles."""
+    run_node("figures.test.mjs")
+
+
+def test_dashboard_asks_for_series_that_exist() -> None:
+    """A metric that was renamed would leave a chart empty without a word."""
+    source = (FOLDER / "src" / "dashboard.tsx").read_text(encoding="utf-8")
+    used = set(re.findall(r'"(antiphon_\w+)"', source))
+
+    assert used
+    assert used <= {metric.name for metric in METRICS}
 
 
 @_skip_without(browser=False)

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 
 import { keyWanted } from "../http";
-import { isDark, switchTheme, theme } from "../theme";
+import { dark, switchTheme } from "../theme";
 import { Icon } from "./icons";
 import { openDialog } from "./dialogs";
 
@@ -36,8 +36,8 @@ export function Header({ page, first, children }: Props) {
           <span class="sr-only">API key</span>
         </button>
         <button type="button" class="round" title="Light or dark" onClick={switchTheme}>
-          <Icon name={theme.value && isDark() ? "sun" : "moon"} />
-          <span class="sr-only">Switch to {isDark() ? "light" : "dark"} colours</span>
+          <Icon name={dark.value ? "sun" : "moon"} />
+          <span class="sr-only">Switch to {dark.value ? "light" : "dark"} colours</span>
         </button>
         {page === "playground" && (
           <button type="button" class="round wide-only" title="Keyboard" onClick={() => openDialog("keyboard")}>

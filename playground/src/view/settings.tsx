@@ -154,15 +154,16 @@ function ParameterField({ parameter, value }: { parameter: Parameter; value: Val
     );
   if (parameter.kind === "choice")
     return (
-      <label class="field inline">
-        {label}
+      <div class="field inline">
+        <label for={`field-${parameter.name}`}>{label}</label>
         <select
+          id={`field-${parameter.name}`}
           value={String(value ?? parameter.default)}
           onChange={(event) => setParameter(parameter.name, event.currentTarget.value)}
         >
           {parameter.choices?.map((choice) => <option key={choice}>{choice}</option>)}
         </select>
-      </label>
+      </div>
     );
   return <NumberField parameter={parameter} value={value} />;
 }

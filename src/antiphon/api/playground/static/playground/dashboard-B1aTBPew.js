@@ -1,1 +1,0 @@
-import{a as e,n as t,t as n,v as r,y as i}from"./header-WUVGiqH_.js";function a(){return e(r,{children:[e(n,{page:`dashboard`}),e(t,{})]})}i(e(a,{}),document.getElementById(`page`));
