@@ -3,22 +3,23 @@
 It loads an IR folder, rewrites the model for paged attention, keeps the KV cache in tensors of its
 own and runs one batch of slices a call. It does not schedule, sample or own pages' meaning.
 
-Invariant (measured, see docs/decisions/0003): with a KV cache in the type of compute, or in 8 bits
-with keys quantised by token, a slice's logits are bit-equal in any batch and for any division of a
-prompt into slices of at least two tokens. Slices of one token run another kernel, so they are not
-bit-equal to the same token in a longer slice. A third kernel, for batches of fewer single tokens
-than threads, is avoided by padding.
+Invariant (measured, see docs/decisions/0003 and 0018): with a KV cache in the type of compute, or in
+8 bits with keys quantised by token, a slice's logits are bit-equal in any batch and for any division
+of a prompt into slices of at least two tokens. Slices of one token run another kernel, so they are
+not bit-equal to the same token in a longer slice. A third kernel, for batches of fewer single tokens
+than threads, is avoided by padding; products that compute in f32 are kept to the rows of one kernel.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from antiphon.engine.backend import Logits, Slice
+from antiphon.engine.backends.step_parts import RowRange, divide
 from antiphon.telemetry.optout import block_vendor_telemetry
 
 block_vendor_telemetry()
@@ -29,6 +30,11 @@ from openvino._offline_transformations import paged_attention_transformation  # 
 
 _PAGE_TOKENS = 32
 """Fixed by OpenVINO's CPU plugin."""
+
+_ANY_ROWS: Final = RowRange()
+"""bf16: one kernel for every number of rows, seen on AVX-512 with BF16."""
+_F32_ROWS: Final = RowRange(2, 80)
+"""f32: a single row and more than 80 run other kernels, seen on AVX2 for every width and thread count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class OpenVINOBackend:
         self._threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         self._precision = str(compiled.get_property("INFERENCE_PRECISION_HINT"))
         self._kv_type = next(iter(self._caches.values())).element_type.get_type_name()
+        self._rows = _ANY_ROWS if "bfloat16" in self._precision else _F32_ROWS
         self._vocab_size = int(compiled.output(0).partial_shape[2].get_length())
 
     @property
@@ -78,15 +85,27 @@ class OpenVINOBackend:
 
     @property
     def fingerprint(self) -> str:
-        """Library version and compute precision: what the logits depend on beside the weights."""
-        return f"openvino {ov.__version__} {self._precision} kv-{self._kv_type}"
+        """Library version, compute precision and kernels: what logits depend on beside the weights."""
+        rows = f"{self._rows.least}-{self._rows.most}"
+        return f"openvino {ov.__version__} {self._precision} kv-{self._kv_type} rows-{rows}"
 
     def forward(self, slices: Sequence[Slice]) -> Logits:
         """Run one step; see `Backend.forward`."""
-        for name, values in _inputs([*slices, *self._padding(slices)]).items():
+        parts = list(divide(slices, self._rows.most, _PAGE_TOKENS))
+        if len(parts) == 1:
+            return self._run(parts[0])
+        return np.concatenate([self._run(part).copy() for part in parts])
+
+    def _run(self, slices: Sequence[Slice]) -> Logits:
+        """One inference; the rows it returns are overwritten by the next."""
+        inputs = _inputs([*slices, *self._padding(slices)])
+        wanted = inputs["logit_rows"]
+        if 0 < len(wanted) < self._rows.least:
+            inputs["logit_rows"] = np.resize(wanted, self._rows.least).astype(np.int64)
+        for name, values in inputs.items():
             self._request.set_tensor(name, ov.Tensor(values))
         self._request.infer()
-        rows: Logits = self._request.get_output_tensor(0).data[:, 0, :]
+        rows: Logits = self._request.get_output_tensor(0).data[: len(wanted), 0, :]
         return rows
 
     def _padding(self, slices: Sequence[Slice]) -> list[Slice]:
@@ -95,8 +114,9 @@ class OpenVINOBackend:
         OpenVINO splits a batch of fewer sequences than threads, none of them prefilling, along their
         KV and adds the parts up in another order (`exec_loop_bhl` against `exec_loop_mixed` in its
         CPU plugin). One more token or, with many threads, a two-token prefill keeps it from that.
+        Where products of a single row are computed differently, it is never alone either.
         """
-        if len(slices) >= self._threads or any(len(s.tokens) > 1 for s in slices):
+        if len(slices) >= max(self._threads, self._rows.least) or any(len(s.tokens) > 1 for s in slices):
             return []
         tokens = 1 if len(slices) + 1 >= self._threads else 2
         return [Slice([0] * tokens, 0, [self.page_count], wants_logits=False)]

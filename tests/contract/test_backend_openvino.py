@@ -1,0 +1,62 @@
+"""The backend's invariant, bit by bit: logits depend on a sequence alone, never on how work was divided."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from antiphon.engine.backend import Slice
+from antiphon.engine.backends.openvino import OpenVINOBackend, OpenVINOOptions
+from antiphon.models.folder import PreparedModel
+
+pytestmark = pytest.mark.model
+
+Row = NDArray[np.float32]
+_PROMPT = [int(token) for token in np.random.default_rng(0).integers(12_000, 24_000, 205)]
+_ANSWER = _PROMPT[:5]
+_PAGES = range(8)
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def backend(request: pytest.FixtureRequest, prepared_model: PreparedModel) -> OpenVINOBackend:
+    """One thread, as many as sequences are few, and more."""
+    return OpenVINOBackend(OpenVINOOptions(prepared_model.folder, 256 << 20, threads=request.param))
+
+
+def rows(backend: OpenVINOBackend, chunks: Sequence[int], company: Sequence[Slice]) -> Iterator[Row]:
+    """The logits after the prompt, computed in such chunks, and after each token of the answer."""
+    tokens, start = _PROMPT + _ANSWER, 0
+    for count in [*chunks, *[1] * len(_ANSWER)]:
+        end = start + count
+        pages = _PAGES[: -(-end // backend.page_tokens)]
+        wanted = end >= len(_PROMPT)
+        found = backend.forward([*company, Slice(tokens[start:end], start, pages, wanted), *company])
+        if wanted:
+            yield found[sum(piece.wants_logits for piece in company)].copy()
+        start = end
+
+
+def decoding(count: int) -> list[Slice]:
+    """Other sequences' single tokens."""
+    return [Slice([number], 40, [20 + 2 * number, 21 + 2 * number], True) for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "company"),
+    [
+        ([205], []),
+        ([2, 203], decoding(1)),
+        ([64, 64, 77], decoding(20)),
+        ([48] * 4 + [13], [Slice(_PROMPT[:50], 0, [90, 91], wants_logits=False)]),
+        ([205], [*decoding(3), Slice(_PROMPT[:70], 0, [90, 91, 92], wants_logits=True)]),
+    ],
+    ids=["alone", "beside one", "in a crowd", "beside a prefill", "beside both"],
+)
+def test_logits_do_not_depend_on_chunks_or_company(
+    backend: OpenVINOBackend, chunks: list[int], company: list[Slice]
+) -> None:
+    """Each division of the prompt, each batch: the bits of the prompt in halves, alone."""
+    expected = list(rows(backend, [103, 102], []))
+
+    assert [row.tobytes() for row in expected] == [row.tobytes() for row in rows(backend, chunks, company)]
