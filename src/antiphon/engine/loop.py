@@ -91,6 +91,9 @@ class EngineLoop:
     def step(self) -> list[Outcome]:
         """Run one step of the model and draw what it allows."""
         plan = self._scheduler.plan()
+        for copy in self._scheduler.copies:
+            self._backend.copy_page(copy.source, copy.target)
+        self._scheduler.copies.clear()
         if not plan:
             return []
         rows = self._run(plan)

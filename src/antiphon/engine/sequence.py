@@ -41,6 +41,10 @@ class RunningRequest:
         """The request's id."""
         return self.spec.id
 
+    def name_before(self, index: int) -> bytes:
+        """What names all of the prompt before its page `index`."""
+        return self.page_names[index - 1] if index else self.spec.cache_salt.encode()
+
     @property
     def ended(self) -> bool:
         """Whether every choice has ended."""

@@ -88,16 +88,42 @@ def test_forked_choice_equals_the_same_choice_run_without_room_to_fork() -> None
 
 
 def test_second_prompt_reuses_full_pages_and_reports_them() -> None:
-    """Pages of an equal prefix are found, all but those that would leave a lone token."""
+    """What prompts have in common is found, to the token, all but what would leave a lone token."""
     driver = rig()
     driver.submit(request("a", list(range(1, 18)), max_tokens=2))
     driver.run()
     driver.submit(request("b", list(range(1, 18)), max_tokens=2))
     driver.submit(request("c", [*range(1, 13), 30, 30, 30], max_tokens=2))
+    driver.submit(request("d", [*range(1, 4), 30, 30, 30], max_tokens=2))
     driver.run()
 
-    assert driver.cached == {"a": 0, "b": 12, "c": 12}
+    assert driver.cached == {"a": 0, "b": 15, "c": 12, "d": 3}
     assert driver.answers["a", 0] == driver.answers["b", 0]
+
+
+def test_answers_do_not_depend_on_borrowed_beginnings() -> None:
+    """A prompt that parts from an earlier one in the middle of a page: as if it were the first."""
+    driver, fresh = rig(), rig()
+    driver.submit(request("a", list(range(1, 18)), max_tokens=2))
+    driver.run()
+    for each in (driver, fresh):
+        each.submit(request("b", [*range(1, 7), 30, 29, 28, 27], max_tokens=6))
+        each.run()
+
+    assert (driver.cached["b"], fresh.cached["b"]) == (6, 0)
+    assert driver.answers["b", 0] == fresh.answers["b", 0]
+
+
+def test_beginning_is_borrowed_from_a_page_that_is_needed_itself() -> None:
+    """Where every page is needed, the page to copy from is used up, not kept."""
+    driver = rig(page_count=5)
+    driver.submit(request("a", list(range(1, 17)), max_tokens=1))
+    driver.run()
+    driver.submit(request("b", [1, 2, *range(20, 31), 20, 21, 22, 23], max_tokens=2))
+    driver.run()
+
+    assert driver.cached["b"] == 2
+    assert driver.answers["b", 0].end == "length"
 
 
 def test_prefixes_of_other_salts_are_not_found() -> None:
