@@ -23,7 +23,7 @@ help: ## Show this list
 serve: .venv/runtime ## Serve a model; all optional: PORT=8000 MODEL=smollm2-135m ARGS='flags of antiphon serve'
 	@exec $(BIN)/antiphon serve $(if $(PORT),--port '$(PORT)') $(ARGS) $(if $(MODEL),-- '$(MODEL)')
 
-test: .venv/dev tests/js/node_modules playground/node_modules ## Run every test: units, the real model, the Python and npm clients
+test: .venv/dev .venv/ray tests/js/node_modules playground/node_modules ## Run every test: units, the real model, the Python and npm clients
 	@$(BIN)/python -m pytest
 
 check: .venv/dev ## Check format, lint, types and import contracts, and run the fast tests
@@ -31,7 +31,7 @@ check: .venv/dev ## Check format, lint, types and import contracts, and run the 
 	@$(BIN)/ruff check --quiet $(SOURCES)
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python -m pytest --quiet -m 'not model and not live and not slow'
+	@$(BIN)/python -m pytest --quiet -m 'not model and not live and not slow and not ray'
 
 fmt: .venv/dev ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff check --fix-only --quiet $(SOURCES)
@@ -46,6 +46,7 @@ playground: playground/node_modules ## Build the pages anew from playground/
 lock: .venv/dev ## Lock the newest allowed versions of everything, with hashes
 	@$(COMPILE) --output-file requirements/runtime.txt
 	@$(COMPILE) --output-file requirements/dev.txt --extra dev --constraint requirements/runtime.txt
+	@$(COMPILE) --output-file requirements/ray.txt --extra ray --constraint requirements/dev.txt
 	@cd tests/js && npm update --package-lock-only --cache ../../.venv/npm
 	@cd playground && npm update --package-lock-only --cache ../.venv/npm
 
@@ -67,6 +68,11 @@ clean: ## Remove everything made here; prepared models stay
 .venv/dev: .venv/runtime requirements/dev.txt
 	@echo "Installing the development tools into .venv ..."
 	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements/dev.txt
+	@touch $@
+
+.venv/ray: .venv/dev requirements/ray.txt
+	@echo "Installing Ray into .venv ..."
+	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements/ray.txt
 	@touch $@
 
 tests/js/node_modules: tests/js/package-lock.json

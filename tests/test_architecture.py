@@ -46,6 +46,7 @@ FENCES = {
     "prometheus_client": ("telemetry/",),
     "apsw": ("store/",),
     "asyncpg": ("store/postgres.py",),
+    "ray": ("engine/backends/ray/",),
 }
 """Every library that the package imports, and where alone it may."""
 

@@ -10,12 +10,14 @@ Invariant: a stop signal at any moment ends the process without a traceback and 
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from antiphon.api.app import ApiApp, ApiOptions, Services, create_app, create_metrics_app
@@ -23,14 +25,15 @@ from antiphon.api.options import LOOPBACK_HOSTS
 from antiphon.api.server import new_event_loop, serve, served
 from antiphon.config import POSTGRES_SCHEMES, Settings, cache_folder, data_folder, is_loopback
 from antiphon.core.errors import EngineUnavailable
-from antiphon.core.ports import CompletionStore
+from antiphon.core.ports import CompletionStore, Engine
 from antiphon.engine.backends.fake import ScriptSource, fake_parts, improvise
 from antiphon.engine.client import EngineClient
 from antiphon.engine.process import EngineOptions
 from antiphon.models.chat_template import load_chat_template
 from antiphon.models.errors import ModelError
+from antiphon.models.folder import PreparedModel
 from antiphon.models.prepare import prepare
-from antiphon.models.progress import Progress
+from antiphon.models.progress import Progress, Silent
 from antiphon.models.tokenizer import load_tokenizer
 from antiphon.service.admission import Admission, AdmissionOptions
 from antiphon.service.completions import Completions, ModelParts
@@ -171,7 +174,13 @@ def _load_parts(settings: Settings, open_progress: OpenProgress, script: ScriptS
         return ModelParts(*fake_parts(script))
     with open_progress() as progress:
         model = prepare(settings.model, cache_folder(), progress)
-    engine = EngineClient(
+    engine = _ray_engine(settings, model) if settings.engine == "ray" else _engine(settings, model)
+    return ModelParts(engine, load_tokenizer(model.folder), load_chat_template(model.folder))
+
+
+def _engine(settings: Settings, model: PreparedModel) -> EngineClient:
+    """An engine for a model that is on this machine, not yet started."""
+    return EngineClient(
         EngineOptions(
             folder=model.folder,
             model_id=model.id,
@@ -183,7 +192,48 @@ def _load_parts(settings: Settings, open_progress: OpenProgress, script: ScriptS
             threads=settings.threads,
         )
     )
-    return ModelParts(engine, load_tokenizer(model.folder), load_chat_template(model.folder))
+
+
+def replica_engine(settings: Settings) -> Engine:
+    """The engine of a replica, made on its node of a cluster: it fetches and prepares the model there.
+
+    Raises:
+        ModelError: the model cannot be served.
+    """
+    return _engine(settings, prepare(settings.model, cache_folder(), Silent()))
+
+
+def _ray_engine(settings: Settings, model: PreparedModel) -> Engine:
+    """Engines on a Ray cluster, not yet started.
+
+    Raises:
+        StartError: Ray is not installed.
+    """
+    try:
+        from antiphon.engine.backends.ray.client import (  # Ray is an extra.
+            RayEngine,
+            RayOptions,
+            application_name,
+        )
+    except ModuleNotFoundError:
+        raise StartError("the engine ray is an extra: pip install 'antiphon[ray]'") from None
+    cores = settings.threads or max(1, (os.cpu_count() or 1) // settings.replicas)
+    # No more than an engine needs: keys and addresses stay here.
+    own = Settings(
+        model=settings.model,
+        threads=cores,
+        kv_cache_mib=settings.kv_cache_mib,
+        kv_cache_type=settings.kv_cache_type,
+    )
+    options = RayOptions(
+        name=application_name(model.id, (model.digest, own)),
+        address=settings.ray_address or None,
+        replicas=settings.replicas,
+        max_replicas=settings.max_replicas,
+        cpus=cores,
+        drain_s=settings.drain_s,
+    )
+    return RayEngine(partial(replica_engine, own), options)
 
 
 async def _serve(

@@ -99,8 +99,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["text", "json"], _about("Log lines for people, or one JSON object each")
     ] = "text"
     engine: Annotated[
-        Literal["openvino", "fake"], _about("OpenVINO, or a scripted stand-in without a model")
+        Literal["openvino", "ray", "fake"],
+        _about("OpenVINO here, OpenVINO on a Ray cluster, or a scripted stand-in without a model"),
     ] = "openvino"
+    ray_address: Annotated[
+        str, _about("Ray cluster to join, as HOST:PORT or auto; without it one is started on this machine")
+    ] = ""
+    replicas: Annotated[
+        int, _about("Engines on the Ray cluster, each with the model and its own cores", ge=1)
+    ] = 1
+    max_replicas: Annotated[
+        int, _about("Start more of them as the load asks for, up to this; 0: never", ge=0)
+    ] = 0
 
     def __repr__(self) -> str:
         shown = (name for name in self.__struct_fields__ if name not in SECRETS)

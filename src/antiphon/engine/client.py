@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from antiphon.core.errors import AntiphonError, EngineFailed, EngineUnavailable, Overloaded
 from antiphon.core.generation import (
@@ -47,10 +48,23 @@ class WatchOptions:
     """Then the process is killed and another started."""
 
 
+class GenerationOwner(Protocol):
+    """What a generation needs of the client that feeds it."""
+
+    def send(self, message: frames.Message) -> None:
+        """Pass on that a choice is stopped."""
+
+    def forget(self, key: str) -> None:
+        """The generation has ended by itself."""
+
+    def abandon(self, key: str) -> None:
+        """Nobody wants more of it."""
+
+
 class EngineGeneration:
     """One request on its way; see `ports.Generation`. The client feeds it by `deliver` and `fail`."""
 
-    def __init__(self, client: "EngineClient", request: GenerationRequest) -> None:
+    def __init__(self, client: GenerationOwner, request: GenerationRequest) -> None:
         self._client = client
         self._key = request.id
         self._open = set(range(request.choices))

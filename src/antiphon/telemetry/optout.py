@@ -2,9 +2,11 @@
 
 `openvino` imports `openvino_telemetry`, which writes an identifier into the home folder and talks
 to an analytics service. When that package is absent, openvino uses its own silent stub: so it is
-made absent, for this process, before openvino is first imported.
+made absent, for this process, before openvino is first imported. Ray counts its uses unless its
+environment says otherwise.
 """
 
+import os
 import sys
 
 
@@ -18,3 +20,8 @@ def block_vendor_telemetry() -> None:
         raise RuntimeError("openvino_telemetry was imported before it could be blocked")
     # None in sys.modules makes every later `import openvino_telemetry` an ImportError.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+
+
+def silence_ray() -> None:
+    """Make Ray's processes, which inherit this one's environment, report nothing. Call before Ray starts."""
+    os.environ.update(RAY_USAGE_STATS_ENABLED="0")

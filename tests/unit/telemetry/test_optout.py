@@ -40,3 +40,13 @@ def test_blocking_too_late_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(RuntimeError):
         block_vendor_telemetry()
+
+
+def test_ray_reports_nothing() -> None:
+    """Its processes are told so by the environment they inherit."""
+    script = (
+        "import os; from antiphon.telemetry.optout import silence_ray; "
+        "silence_ray(); print(os.environ['RAY_USAGE_STATS_ENABLED'])"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout == "0\n"

@@ -1,0 +1,65 @@
+"""Ray Serve's request router that follows `PrefixAffinity`; it lives in the process that sends requests.
+
+What a call wants is told by its keyword `route`: a `Route` of page names, of one replica by name, or
+of nothing, which takes replicas in turn.
+"""
+
+import itertools
+import random
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ray.serve.request_router import PendingRequest, ReplicaID, RequestRouter, RunningReplica
+
+from antiphon.engine.backends.ray.affinity import PrefixAffinity
+
+Policy = Literal["prefix", "random"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a call should go."""
+
+    names: tuple[bytes, ...] = ()
+    """Names of the prompt's pages."""
+    replica: str | None = None
+    """This one and no other."""
+
+
+class PrefixRouter(RequestRouter):  # type: ignore[misc]  # Read as untyped.
+    """Ranks replicas for each call."""
+
+    def initialize_state(self, policy: Policy = "prefix") -> None:
+        """`random` is what `prefix` is measured against."""
+        self._policy = policy
+        self._affinity = PrefixAffinity()
+        self._turns = itertools.count()
+
+    async def choose_replicas(
+        self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
+    ) -> list[list[RunningReplica]]:
+        """Each rank holds one replica, best first."""
+        by_name = {replica.replica_id.unique_id: replica for replica in candidate_replicas}
+        route = _route(pending_request)
+        if route.replica is not None:
+            return [[by_name[route.replica]]] if route.replica in by_name else []
+        if not route.names:
+            turn = next(self._turns) % max(1, len(by_name))
+            names = sorted(by_name)
+            return [[by_name[name]] for name in (*names[turn:], *names[:turn])]
+        if self._policy == "random":
+            return [random.sample(candidate_replicas, len(candidate_replicas))]
+        loads = {name: self._load(replica) for name, replica in by_name.items()}
+        return [[by_name[name]] for name in self._affinity.rank(route.names, loads)]
+
+    def on_request_routed(self, pending_request: PendingRequest, replica_id: ReplicaID, result: Any) -> None:
+        """Remember where a prompt went."""
+        self._affinity.record(_route(pending_request).names, replica_id.unique_id)
+
+    def _load(self, replica: RunningReplica) -> int:
+        return self.replica_queue_len_cache.get(replica.replica_id) or 0
+
+
+def _route(pending_request: PendingRequest | None) -> Route:
+    route = pending_request.kwargs.get("route") if pending_request is not None else None
+    return route if isinstance(route, Route) else Route()

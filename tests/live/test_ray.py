@@ -1,0 +1,142 @@
+"""Replicas on several nodes: what is lost when one dies, and where prompts are sent."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from antiphon.core.errors import EngineFailed
+from antiphon.core.generation import EngineEvent, GenerationRequest
+from tests.contract.engine_contract import ends_of, first_event, tokens_of
+from tests.ray_cluster import kill, replica_processes, running, slow_engine
+
+pytest.importorskip("ray")
+
+from antiphon.engine.backends.ray.client import RayEngine, RayOptions
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.live,
+    pytest.mark.timeout(300),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+PATIENCE_S = 90.0
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head, and three nodes that replicas can run on."""
+    with running(3) as cluster:
+        yield cluster
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(cluster: Any) -> AsyncIterator[RayEngine]:
+    """Two slow replicas, each on a node of its own."""
+    engine = RayEngine(slow_engine, RayOptions(uuid4().hex, cluster.address, replicas=2, drain_s=5))
+    await engine.start()
+    yield engine
+    await engine.aclose()
+
+
+def request(prompt: int, max_tokens: int = 50) -> GenerationRequest:
+    """A request with a prompt of several pages of its own."""
+    return GenerationRequest(uuid4().hex, tuple([prompt] * 100), max_tokens)
+
+
+async def answer(engine: RayEngine, asked: GenerationRequest) -> list[EngineEvent] | EngineFailed:
+    """All events, or the error that ended them."""
+    async with asyncio.timeout(PATIENCE_S), aclosing(engine.generate(asked)) as generation:
+        try:
+            return [event async for event in generation]
+        except EngineFailed as error:
+            return error
+
+
+async def until_whole(engine: RayEngine, replicas: int = 2) -> None:
+    """Wait until so many replicas run and answer."""
+    async with asyncio.timeout(PATIENCE_S):
+        while len(replica_processes()) < replicas or isinstance(  # noqa: ASYNC110 - only asking tells
+            await answer(engine, request(0, 1)), EngineFailed
+        ):
+            await asyncio.sleep(0.2)
+
+
+async def test_requests_spread_over_the_replicas(engine: RayEngine) -> None:
+    """And all are answered."""
+    await until_whole(engine)
+    answers = await asyncio.gather(*(answer(engine, request(prompt)) for prompt in range(16)))
+
+    assert [ends_of(events) for events in answers if not isinstance(events, EngineFailed)] == [
+        {0: "length"}
+    ] * 16
+    assert len(engine.replicas()) == 2
+
+
+async def test_killed_replica_ends_its_requests_once_and_is_replaced(engine: RayEngine) -> None:
+    """What had begun there fails; nothing hangs, and what others generate goes on to its end."""
+    await until_whole(engine)
+    generations = [engine.generate(request(prompt, 150)) for prompt in range(12)]
+    for generation in generations:
+        await first_event(generation)
+    kill(replica_processes()[:1])
+
+    async def rest(generation: Any) -> str:
+        try:
+            async with aclosing(generation):
+                return ends_of([event async for event in generation])[0]
+        except EngineFailed:
+            return "failed"
+
+    async with asyncio.timeout(PATIENCE_S):
+        outcomes = await asyncio.gather(*map(rest, generations))
+    assert set(outcomes) == {"length", "failed"}
+    await until_whole(engine)
+
+
+async def test_request_that_had_not_begun_is_sent_once_more(engine: RayEngine) -> None:
+    """Nobody notices that the replica it was sent to died."""
+    await until_whole(engine)
+    answers = [asyncio.create_task(answer(engine, request(prompt))) for prompt in range(12)]
+    await asyncio.sleep(0)
+    kill(replica_processes()[:1])
+    outcomes = await asyncio.gather(*answers)
+
+    for events in outcomes:
+        assert isinstance(events, EngineFailed) or len(tokens_of(events)) == 50
+    assert sum(not isinstance(events, EngineFailed) for events in outcomes) >= 6
+    await until_whole(engine)
+
+
+async def test_killed_node_is_survived(engine: RayEngine, cluster: Any) -> None:
+    """Its replica comes back on another node."""
+    await until_whole(engine)
+    answers = [asyncio.create_task(answer(engine, request(prompt, 100))) for prompt in range(12)]
+    await asyncio.sleep(0.5)
+    victims = [node for node in cluster.list_all_nodes() if node is not cluster.head_node]
+    cluster.remove_node(victims[0], allow_graceful=False)
+    outcomes = await asyncio.gather(*answers)
+
+    for events in outcomes:
+        assert isinstance(events, EngineFailed) or ends_of(events) == {0: "length"}
+    cluster.add_node(num_cpus=1)
+    await until_whole(engine)
+    assert not isinstance(await answer(engine, request(1)), EngineFailed)
+
+
+async def test_second_server_joins_the_replicas_that_run(engine: RayEngine) -> None:
+    """It neither deploys them again nor takes them along when it leaves."""
+    await until_whole(engine)
+    before = set(replica_processes())
+    second = RayEngine(slow_engine, engine.options)
+    await second.start()
+    assert not isinstance(await answer(second, request(7)), EngineFailed)
+    await second.aclose()
+
+    assert set(replica_processes()) == before
+    assert not isinstance(await answer(engine, request(7)), EngineFailed)

@@ -1,0 +1,62 @@
+"""A Ray cluster of the tests' own: several nodes on this machine, which can be killed."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from antiphon.core.generation import GenerationRequest
+from antiphon.engine.backends.fake import FakeEngine, Script
+from antiphon.telemetry.optout import silence_ray
+
+SLOWLY_S = 0.02
+"""Between two tokens of `slow_engine`."""
+
+
+def slow_engine() -> FakeEngine:
+    """An engine whose answers, of as many tokens as are asked for, take a while."""
+    return FakeEngine(_slow_script)
+
+
+def _slow_script(request: GenerationRequest, choice: int) -> Script:
+    return Script([(65 + choice,)] * request.max_tokens, "length", delay_s=SLOWLY_S)
+
+
+def replica_processes() -> list[int]:
+    """The processes that run replicas on this machine."""
+    listing = subprocess.run(["ps", "-e", "-o", "pid=,args="], capture_output=True, text=True, check=True)
+    rows = (line.split(None, 1) for line in listing.stdout.splitlines())
+    return [int(pid) for pid, command in rows if command.startswith("ray::ServeReplica")]
+
+
+def kill(pids: Sequence[int]) -> None:
+    """As by the kernel when memory runs out."""
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def running(nodes: int) -> Iterator[Any]:
+    """A cluster whose head runs no replicas, with this many nodes of one core each that do."""
+    from ray.cluster_utils import Cluster
+
+    silence_ray()
+    cluster = Cluster()
+    try:
+        _patiently(cluster.add_node, num_cpus=0, include_dashboard=False)
+        for _ in range(nodes):
+            _patiently(cluster.add_node, num_cpus=1)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def _patiently(add_node: Callable[..., Any], **options: Any) -> None:
+    """On a busy machine Ray's processes may miss deadlines of its own."""
+    for _ in range(2):
+        with suppress(Exception):
+            add_node(**options)
+            return
+    add_node(**options)

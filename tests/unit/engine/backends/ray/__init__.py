@@ -1,0 +1,1 @@
+"""Mirrors src/antiphon/engine/backends/ray."""
