@@ -93,6 +93,7 @@ test("tokens are coloured, and alternatives shown to pointer and keyboard", () =
     await page.keyboard.press("ArrowRight");
 
     assert.equal(bodies[0].logprobs, true);
+    assert.equal(await page.locator(".token-legend span").count(), 5);
     assert.equal(await tokens.nth(2).evaluate((token) => token === document.activeElement), true);
     assert.notEqual(await page.getByRole("tooltip").innerText(), first);
     assert.match(await tokens.first().getAttribute("class"), /level-\d/);

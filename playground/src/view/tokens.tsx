@@ -4,8 +4,6 @@ import { useRef, useState } from "preact/hooks";
 
 import type { TokenScore } from "../wire";
 
-const SHOWN_LEVELS = 6;
-
 export function Tokens({ tokens }: { tokens: TokenScore[] }) {
   const [active, setActive] = useState<number | null>(null);
   const [stop, setStop] = useState(0);
@@ -45,6 +43,7 @@ export function Tokens({ tokens }: { tokens: TokenScore[] }) {
           </button>
         ))}
       </div>
+      <Legend />
       {active !== null && tokens[active] && <Detail token={tokens[active]} box={box.current} place={active} />}
     </div>
   );
@@ -74,9 +73,23 @@ function Detail({ token, box, place }: { token: TokenScore; box: HTMLElement | n
   );
 }
 
+/** Probabilities below which a token is coloured one level stronger. */
+const BOUNDS = [0.9, 0.6, 0.3, 0.1, 0.02];
+
 function level(logprob: number): number {
-  const probability = Math.exp(logprob);
-  return [0.9, 0.6, 0.3, 0.1, 0.02].filter((bound) => probability < bound).length % SHOWN_LEVELS;
+  return BOUNDS.filter((bound) => Math.exp(logprob) < bound).length;
+}
+
+function Legend() {
+  return (
+    <p class="token-legend">
+      {BOUNDS.map((bound, place) => (
+        <span key={bound} class={`level-${place + 1}`}>
+          {`< ${bound * 100} %`}
+        </span>
+      ))}
+    </p>
+  );
 }
 
 function percent(logprob: number): string {
