@@ -35,6 +35,7 @@ SAMPLES: tuple[core.AntiphonError, ...] = (
     core.ContextLengthExceeded(8192, 9000),
     core.SchemaRefused("person", "'oneOf' is not permitted.", ("properties", "age")),
     core.FunctionSchemaRefused(0, "get_weather", "'oneOf' is not permitted.", ("properties", "city")),
+    core.ToolGrammarRefused(0, "run_sql", 'unknown name: "query"'),
     core.JsonWordMissing(),
     core.Overloaded(),
     core.EngineUnavailable(),

@@ -28,6 +28,7 @@ from antiphon.core.errors import (
     StoredNotFound,
     StoreUnavailable,
     StringTooLong,
+    ToolGrammarRefused,
     UnknownParameter,
     UnsupportedParameter,
 )
@@ -210,6 +211,16 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
             None,
             "response_format",
             "Invalid schema for response_format 'person': In context=(), too large.",
+        ),
+    ),
+    (
+        ToolGrammarRefused(2, "run_sql", 'at 1(8): unknown name: "q"'),
+        Told(
+            400,
+            INVALID,
+            "invalid_value",
+            "tools[2].custom.format.grammar.definition",
+            "Invalid grammar for custom tool 'run_sql': at 1(8): unknown name: \"q\"",
         ),
     ),
     (

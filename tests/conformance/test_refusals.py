@@ -75,7 +75,13 @@ REFUSALS: list[tuple[dict[str, object], int, str | None, str | None]] = [
         "missing_required_parameter",
         "response_format.json_schema.name",
     ),
-    ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, 400, "unsupported_parameter", "tools[0].type"),
+    ({"tools": [{"type": "retrieval"}]}, 400, "invalid_value", "tools[0].type"),
+    (
+        {"tools": [{"type": "custom", "custom": {"name": "a b"}}]},
+        400,
+        "invalid_value",
+        "tools[0].custom.name",
+    ),
     ({"tools": [{"type": "function"}]}, 400, "missing_required_parameter", "tools[0].function"),
     (
         {"tools": [{"type": "function", "function": {"name": "a b"}}]},

@@ -184,8 +184,7 @@ CASES = {
         fields={"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "f"}}},
         steps=(*CALL, ChoiceEnded(0, "stop"), Completed(Usage(prompt_tokens=1, completion_tokens=2))),
         stream="""
-{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":null,"refusal":null},"logprobs":null,"finish_reason":null}]}
-{{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_a1","type":"function","function":{"name":"f","arguments":""}}]},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"call_a1","type":"function","function":{"name":"f","arguments":""}}],"refusal":null},"logprobs":null,"finish_reason":null}]}
 {{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\\"x\\":"}}]},"logprobs":null,"finish_reason":null}]}
 {{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]},"logprobs":null,"finish_reason":null}]}
 {{head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}
@@ -200,8 +199,7 @@ CASES = {
         fields={"functions": [{"name": "f"}]},
         steps=(*CALL, ChoiceEnded(0, "tool_calls"), Completed(Usage(prompt_tokens=1, completion_tokens=2))),
         stream="""
-{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]}
-{{head},"choices":[{"index":0,"delta":{"function_call":{"name":"f","arguments":""}},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":null,"function_call":{"name":"f","arguments":""}},"logprobs":null,"finish_reason":null}]}
 {{head},"choices":[{"index":0,"delta":{"function_call":{"arguments":"{\\"x\\":"}},"logprobs":null,"finish_reason":null}]}
 {{head},"choices":[{"index":0,"delta":{"function_call":{"arguments":"1}"}},"logprobs":null,"finish_reason":null}]}
 {{head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"function_call"}]}
@@ -210,6 +208,58 @@ CASES = {
 {{head},"choices":[{"index":0,"message":{"role":"assistant","content":null,"refusal":null,"annotations":[],
 "function_call":{"name":"f","arguments":"{\\"x\\":1}"}},
 "logprobs":null,"finish_reason":"function_call"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,
+"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},{details}},{tail}}""",
+    ),
+    "custom call": Case(
+        fields={"tools": [{"type": "custom", "custom": {"name": "c"}}], "tool_choice": "required"},
+        steps=(
+            ToolCallStarted(0, 0, "a1", "c", custom=True),
+            ToolArgumentsDelta(0, 0, 'say"'),
+            ToolArgumentsDelta(0, 0, "é\n"),
+            ChoiceEnded(0, "tool_calls"),
+            Completed(Usage(prompt_tokens=1, completion_tokens=2)),
+        ),
+        stream="""
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"call_a1","type":"custom","custom":{"name":"c","input":""}}],"refusal":null},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"custom":{"input":"say\\""}}]},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"custom":{"input":"é\\n"}}]},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"tool_calls"}]}
+[DONE]""",
+        whole="""
+{{head},"choices":[{"index":0,"message":{"role":"assistant","content":null,"refusal":null,"annotations":[],
+"tool_calls":[{"id":"call_a1","type":"custom","custom":{"name":"c","input":"say\\"é\\n"}}]},
+"logprobs":null,"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,
+"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},{details}},{tail}}""",
+    ),
+    "choices that begin out of order, with tools": Case(
+        fields={"tools": TOOLS, "n": 3, "logprobs": True},
+        steps=(
+            ToolCallStarted(1, 0, "a1", "f"),
+            TextDelta(2, "c", (ScoredToken("c", b"c", -0.5),)),
+            ToolArgumentsDelta(1, 0, "{}"),
+            ChoiceEnded(0, "stop"),
+            ChoiceEnded(1, "tool_calls"),
+            ChoiceEnded(2, "stop"),
+            Completed(Usage(prompt_tokens=1, completion_tokens=2)),
+        ),
+        stream="""
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":null,"refusal":null},"logprobs":{"content":[],"refusal":null},"finish_reason":null}]}
+{{head},"choices":[{"index":1,"delta":{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"call_a1","type":"function","function":{"name":"f","arguments":""}}],"refusal":null},"logprobs":{"content":[],"refusal":null},"finish_reason":null}]}
+{{head},"choices":[{"index":2,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":{"content":[],"refusal":null},"finish_reason":null}]}
+{{head},"choices":[{"index":2,"delta":{"content":"c"},"logprobs":{"content":[{"token":"c","logprob":-0.5,"bytes":[99],"top_logprobs":[]}],"refusal":null},"finish_reason":null}]}
+{{head},"choices":[{"index":1,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"content":""},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}
+{{head},"choices":[{"index":1,"delta":{},"logprobs":null,"finish_reason":"tool_calls"}]}
+{{head},"choices":[{"index":2,"delta":{},"logprobs":null,"finish_reason":"stop"}]}
+[DONE]""",
+        whole="""
+{{head},"choices":[{"index":0,"message":{"role":"assistant","content":"","refusal":null,"annotations":[]},
+"logprobs":{"content":[],"refusal":null},"finish_reason":"stop"},{"index":1,"message":{"role":"assistant","content":null,
+"refusal":null,"annotations":[],"tool_calls":[{"id":"call_a1","type":"function","function":{"name":"f","arguments":"{}"}}]},
+"logprobs":{"content":[],"refusal":null},"finish_reason":"tool_calls"},{"index":2,"message":{"role":"assistant","content":"c",
+"refusal":null,"annotations":[]},"logprobs":{"content":[{"token":"c","logprob":-0.5,"bytes":[99],"top_logprobs":[]}],
+"refusal":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,
 "prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},{details}},{tail}}""",
     ),
     "failure": Case(

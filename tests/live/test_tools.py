@@ -1,6 +1,7 @@
 """Tools through the official Python client: the fake engine for the forms, the real model for the promise."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -124,6 +125,70 @@ def test_deprecated_form_is_answered_in_its_own(fake: OpenAI) -> None:
     jsonschema.validate(json.loads(completion.choices[0].message.function_call.arguments), SCHEMA)
 
 
+CUSTOM: list[dict[str, object]] = [
+    {"type": "custom", "custom": {"name": "note", "description": "Writes a note."}},
+    {
+        "type": "custom",
+        "custom": {
+            "name": "sum",
+            "format": {
+                "type": "grammar",
+                "grammar": {
+                    "syntax": "lark",
+                    "definition": 'start: NUMBER ("+" NUMBER)?\nNUMBER: /[0-9]{1,3}/',
+                },
+            },
+        },
+    },
+    {
+        "type": "custom",
+        "custom": {
+            "name": "plate",
+            "format": {
+                "type": "grammar",
+                "grammar": {"syntax": "regex", "definition": "[A-Z]{2} [0-9]{1,4}"},
+            },
+        },
+    },
+]
+INPUTS = {"note": r"(?s).*", "sum": r"[0-9]{1,3}(\+[0-9]{1,3})?", "plate": r"[A-Z]{2} [0-9]{1,4}"}
+
+
+@pytest.mark.parametrize("name", ["note", "sum", "plate"])
+def test_custom_tools_are_called_whole_and_streamed_alike(fake: OpenAI, name: str) -> None:
+    """The input is raw text in the grammar; the call and its result replay."""
+    asked = required(tools=[WEATHER, *CUSTOM], tool_choice={"type": "custom", "custom": {"name": name}})
+    message = fake.chat.completions.create(**asked).choices[0].message
+    pieces = [
+        call
+        for chunk in fake.chat.completions.create(**asked, stream=True)
+        for call in (chunk.choices[0].delta.tool_calls or [])
+    ]
+
+    (call,) = message.tool_calls or []
+    assert call.type == "custom"
+    assert re.fullmatch(INPUTS[name], call.custom.input)
+    assert pieces[0].type == "custom"
+    inputs = [piece.model_dump()["custom"] for piece in pieces]
+    assert inputs[0] == {"name": name, "input": ""}
+    assert "".join(piece["input"] for piece in inputs) == call.custom.input
+    result = {"role": "tool", "tool_call_id": call.id, "content": "done"}
+    answer = fake.chat.completions.create(
+        **required(messages=[*QUESTION, message.model_dump(), result], tools=CUSTOM, tool_choice="none")
+    )
+    assert answer.choices[0].finish_reason == "stop"
+
+
+def test_custom_grammar_that_does_not_compile_is_refused(fake: OpenAI) -> None:
+    """By its place."""
+    grammar = {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: nowhere"}}
+    tools = [WEATHER, {"type": "custom", "custom": {"name": "c", "format": grammar}}]
+    with pytest.raises(openai.BadRequestError) as caught:
+        fake.chat.completions.create(**required(tools=tools))
+
+    assert caught.value.param == "tools[1].custom.format.grammar.definition"
+
+
 def test_strict_schema_that_cannot_be_held_is_refused(fake: OpenAI) -> None:
     """With OpenAI's param and code."""
     bad = {"name": "f", "strict": True, "parameters": {"type": "object", "properties": {"a": {"not": {}}}}}
@@ -133,6 +198,21 @@ def test_strict_schema_that_cannot_be_held_is_refused(fake: OpenAI) -> None:
     assert caught.value.param == "tools[1].function.parameters"
     assert caught.value.code == "invalid_function_parameters"
     assert "Invalid schema for function 'f': In context=(), " in str(caught.value)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", ["sum", "plate"])
+def test_model_writes_inputs_in_their_grammar(client: OpenAI, name: str) -> None:
+    """For any seed, whole and ended."""
+    for seed in range(3):
+        choice = client.chat.completions.create(
+            **required(tools=CUSTOM, tool_choice={"type": "custom", "custom": {"name": name}}, seed=seed)
+        ).choices[0]
+        (call,) = choice.message.tool_calls or []
+
+        assert call.type == "custom"
+        assert re.fullmatch(INPUTS[name], call.custom.input)
+        assert choice.finish_reason == "stop"
 
 
 @pytest.mark.model

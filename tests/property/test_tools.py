@@ -14,8 +14,9 @@ from antiphon.engine.backends.fake.held_answer import held_answer
 from antiphon.service.choice_calls import ChoiceCalls
 from antiphon.service.choice_text import ChoiceText, TokenScorer
 from antiphon.text.stop import StopStrings
+from antiphon.text.tools.custom import InputReader
 from antiphon.text.tools.grammar import arguments_schema, tool_constraint
-from antiphon.text.tools.hermes import OPENING
+from antiphon.text.tools.syntax import HERMES
 from tests.byte_grammar import accepts, byte_compiler
 
 COMPILER = byte_compiler()
@@ -44,7 +45,7 @@ Heard = tuple[str, list[tuple[str, str]]]
 
 def heard(pieces: list[bytes]) -> Heard:
     """Text, and per call its name and arguments."""
-    text = ChoiceText(TOKENIZER, TokenScorer(TOKENIZER), StopStrings(()), 0, StopStrings((OPENING,)))
+    text = ChoiceText(TOKENIZER, TokenScorer(TOKENIZER), StopStrings(()), 0, StopStrings((HERMES.opening,)))
     calls = ChoiceCalls()
     events: list[object] = []
     for piece in pieces:
@@ -79,11 +80,20 @@ def test_answer_under_the_grammar_is_read_as_what_it_is(
     pieces = [raw[start:end] for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
     told, calls = heard(pieces)
     assert (told, calls) == heard([bytes([byte]) for byte in raw])
-    assert told == answer.partition(OPENING)[0]
-    assert bool(calls) == (OPENING in answer)
+    assert told == answer.partition(HERMES.opening)[0]
+    assert bool(calls) == (HERMES.opening in answer)
     for name, arguments in calls:
         schema = next(tool.parameters for tool in functions if tool.name == name)
         jsonschema.validate(json.loads(arguments), dict(arguments_schema(schema)))
+
+
+@given(st.text(), st.booleans(), st.lists(st.integers(0, 60), max_size=6))
+def test_input_comes_out_of_its_json_whole(text: str, ascii: bool, cuts: list[int]) -> None:
+    """Any text, however its JSON is written and split."""
+    written = json.dumps({"input": text}, ensure_ascii=ascii, separators=(",", ":"))
+    reader, ends = InputReader(), [*sorted(cuts), len(written)]
+
+    assert "".join(reader.push(written[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)) == text
 
 
 @given(st.text("<tol_ca>é\n", max_size=40), st.integers(1, 5))
@@ -92,5 +102,5 @@ def test_text_that_calls_nothing_is_all_text(text: str, size: int) -> None:
     raw = text.encode()
     pieces = [raw[start : start + size] for start in range(0, len(raw), size)]
 
-    if OPENING not in text:
+    if HERMES.opening not in text:
         assert heard(pieces) == (text, [])

@@ -18,10 +18,10 @@ from antiphon.api.wire.words import excerpt, type_name
 from antiphon.core.errors import InvalidValue, NumberOutOfRange, UnknownParameter
 from antiphon.core.messages import (
     ChatRequest,
-    FunctionTool,
     ResponseFormat,
     SamplingOptions,
     ServiceTier,
+    Tool,
     ToolChoice,
 )
 from antiphon.service.models import ModelRegistry
@@ -112,7 +112,7 @@ def _response_format(values: FieldValues) -> ResponseFormat | None:
     return asked[0][1] if asked else None
 
 
-def _tools(values: FieldValues) -> tuple[tuple[FunctionTool, ...], ToolChoice]:
+def _tools(values: FieldValues) -> tuple[tuple[Tool, ...], ToolChoice]:
     """The tools and the choice among them, from either form."""
     functions, tools = values[fields.FUNCTIONS], values[fields.TOOLS]
     if functions and tools:
@@ -124,7 +124,7 @@ def _tools(values: FieldValues) -> tuple[tuple[FunctionTool, ...], ToolChoice]:
     return functions or tools, choice or ToolChoice()
 
 
-def _check_choice(name: str, among: str, choice: ToolChoice | None, tools: tuple[FunctionTool, ...]) -> None:
+def _check_choice(name: str, among: str, choice: ToolChoice | None, tools: tuple[Tool, ...]) -> None:
     # `none` and `auto` hold for no tools too: frameworks send them without any.
     if choice is None or (choice.names is None and choice.mode != "required"):
         return
@@ -133,7 +133,7 @@ def _check_choice(name: str, among: str, choice: ToolChoice | None, tools: tuple
         raise InvalidValue(name, reason, code=None)
     missing = set(choice.names or ()) - {tool.name for tool in tools}
     if missing:
-        reason = f"Invalid value for '{name}': function '{excerpt(min(missing))}' is not in '{among}'."
+        reason = f"Invalid value for '{name}': '{excerpt(min(missing))}' is not in '{among}'."
         raise InvalidValue(name, reason, code=None)
 
 

@@ -1,11 +1,13 @@
 """From the conversation vocabulary to the wire: events become chunks, or fold into one completion.
 
 Both are machines without I/O. `ChunkEncoder` gives the chunks of a stream in OpenAI's order: a
-role chunk per choice, text, calls, one finish chunk per choice, the usage chunk when asked for. An
+role chunk per choice, text, calls, one finish chunk per choice, the usage chunk when asked for. Where
+the answer may be a call, the role waits for its first event: it comes with the call's head then. An
 unstreamed answer is `CompletionFold` over the very same events. Keys are in the order OpenAI
 writes them; a key that has nothing to say is left out where OpenAI leaves it out.
 
-Invariant: per choice one role, then text, then calls, then one finish reason; nothing after `Completed`.
+Invariant: per choice one role, then text, then calls, then one finish reason; nothing after `Completed`;
+choices appear first in the order of their indices.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +20,7 @@ from antiphon.core.events import (
     AlternativeToken,
     AnswerEvent,
     ChoiceEnded,
+    Completed,
     FinishReason,
     ScoredToken,
     TextDelta,
@@ -27,6 +30,8 @@ from antiphon.core.events import (
 )
 
 Json = dict[str, Any]
+
+ChoiceEvent = TextDelta | ToolCallStarted | ToolArgumentsDelta | ChoiceEnded
 
 LOWEST_LOGPROB = -9999.0
 """Stands for minus infinity, which JSON cannot write."""
@@ -55,8 +60,8 @@ class AnswerShape:
     logprobs: bool = False
     include_usage: bool = False
     obfuscate: bool = False
-    calls_only: bool = False
-    """It must call: there is no text to begin with."""
+    may_call: bool = False
+    """Whether it has text or begins with a call is known with its first event only."""
     functions: bool = False
     """Its call is spelled in the deprecated form."""
 
@@ -68,34 +73,78 @@ class ChunkEncoder:
         self._head = head
         self._shape = shape
         self._random_text = random_text
+        self._begun = 0
+        """How many choices have had their role."""
+        self._silent: set[int] = set()
+        """Choices whose content is null so far."""
+        self._custom: set[tuple[int, int]] = set()
+        """Choice and index of the calls of custom tools."""
 
     def opening(self) -> list[Json]:
-        """The role chunks of all choices, in the order of their indices, before any event.
+        """The role chunks of all choices, in the order of their indices, if how they begin is known.
 
         The Python SDK's accumulator fails when a choice appears before a lower one has.
         """
-        delta = {"role": "assistant", "content": None if self._shape.calls_only else "", "refusal": None}
-        logprobs = _logprobs(()) if self._shape.logprobs else None
-        return [self._choice_chunk(index, delta, logprobs, None) for index in range(self._head.choices)]
+        if self._shape.may_call:
+            return []
+        self._begun = self._head.choices
+        return [self._role_chunk(index, {"content": ""}) for index in range(self._begun)]
 
     def push(self, event: AnswerEvent) -> list[Json]:
-        """The chunks that an event adds: none or one."""
+        """The chunks that an event adds."""
+        if isinstance(event, Completed):
+            return [self._chunk([], event.usage)] if self._shape.include_usage else []
+        if event == TextDelta(event.choice, ""):
+            return []
+        chunks = [self._role_chunk(index, {"content": None}) for index in range(self._begun, event.choice)]
+        self._silent.update(range(self._begun, event.choice))
+        if event.choice < self._begun:
+            return [*chunks, *self._more(event)]
+        self._begun = event.choice + 1
+        return [*chunks, *self._first(event)]
+
+    def _first(self, event: ChoiceEvent) -> list[Json]:
+        """The role and what an event adds to it."""
+        if isinstance(event, ToolCallStarted):
+            return [self._role_chunk(event.choice, {"content": None, **self._call_head(event)})]
+        return [self._role_chunk(event.choice, {"content": ""}), *self._more(event)]
+
+    def _more(self, event: ChoiceEvent) -> list[Json]:
+        """What an event adds to a choice that has its role."""
+        index = event.choice
         match event:
-            case TextDelta(text="", tokens=()):
-                return []
-            case TextDelta(choice, text, tokens):
+            case TextDelta(_, text, tokens):
+                self._silent.discard(index)
                 logprobs = _logprobs(tokens) if self._shape.logprobs else None
-                return [self._choice_chunk(choice, {"content": text}, logprobs, None)]
-            case ToolCallStarted(choice, index):
-                call = _call(event, "", self._shape)
-                return [self._choice_chunk(choice, _call_delta(index, call, self._shape), None, None)]
-            case ToolArgumentsDelta(choice, index, text):
-                more = {"arguments": text} if self._shape.functions else {"function": {"arguments": text}}
-                return [self._choice_chunk(choice, _call_delta(index, more, self._shape), None, None)]
-            case ChoiceEnded(choice, reason):
-                return [self._choice_chunk(choice, {}, None, reason)]
-            case _:
-                return [self._chunk([], event.usage)] if self._shape.include_usage else []
+                return [self._choice_chunk(index, {"content": text}, logprobs, None)]
+            case ToolCallStarted():
+                self._silent.discard(index)
+                return [self._choice_chunk(index, self._call_head(event), None, None)]
+            case ToolArgumentsDelta():
+                return [self._choice_chunk(index, self._more_of_call(event), None, None)]
+            case ChoiceEnded(_, reason):
+                end = self._choice_chunk(index, {}, None, reason)
+                empty = (
+                    [self._choice_chunk(index, {"content": ""}, None, None)] if index in self._silent else []
+                )
+                return [*empty, end]
+
+    def _role_chunk(self, index: int, delta: Json) -> Json:
+        logprobs = _logprobs(()) if self._shape.logprobs else None
+        refusal = {} if "function_call" in delta else {"refusal": None}
+        return self._choice_chunk(index, {"role": "assistant", **delta, **refusal}, logprobs, None)
+
+    def _call_head(self, call: ToolCallStarted) -> Json:
+        if call.custom:
+            self._custom.add((call.choice, call.index))
+        return _call_delta(call.index, _call(call, "", self._shape), self._shape)
+
+    def _more_of_call(self, event: ToolArgumentsDelta) -> Json:
+        if self._shape.functions:
+            return _call_delta(event.index, {"arguments": event.text}, self._shape)
+        custom = (event.choice, event.index) in self._custom
+        more = {"custom": {"input": event.text}} if custom else {"function": {"arguments": event.text}}
+        return _call_delta(event.index, more, self._shape)
 
     def _choice_chunk(
         self, index: int, delta: Json, logprobs: Json | None, reason: FinishReason | None
@@ -192,8 +241,10 @@ class CompletionFold:
 
 
 def _call(call: ToolCallStarted, arguments: str, shape: AnswerShape) -> Json:
-    function = {"name": call.name, "arguments": arguments}
-    return function if shape.functions else {"id": call_id(call.id), "type": "function", "function": function}
+    if shape.functions:
+        return {"name": call.name, "arguments": arguments}
+    kind, text = ("custom", "input") if call.custom else ("function", "arguments")
+    return {"id": call_id(call.id), "type": kind, kind: {"name": call.name, text: arguments}}
 
 
 def _call_delta(index: int, call: Json, shape: AnswerShape) -> Json:

@@ -38,6 +38,7 @@ from antiphon.core.errors import (
     StoredNotFound,
     StoreUnavailable,
     StringTooLong,
+    ToolGrammarRefused,
     UnknownParameter,
     UnsupportedParameter,
 )
@@ -299,6 +300,14 @@ ROWS: tuple[Row[Any], ...] = (
         _code("invalid_function_parameters"),
         _schema_message,
         param=lambda e: f"tools[{e.tool}].function.parameters",
+    ),
+    Row(
+        ToolGrammarRefused,
+        400,
+        INVALID,
+        _code("invalid_value"),
+        lambda e: f"Invalid grammar for custom tool '{excerpt(e.name)}': {excerpt(e.reason, 300)}",
+        param=lambda e: f"tools[{e.tool}].custom.format.grammar.definition",
     ),
     Row(
         JsonWordMissing,

@@ -1,8 +1,8 @@
 """The two ways a completion is sent: as a stream of events, or whole.
 
-Both consume the same events. A stream's headers and role chunks go out as soon as the completion
-is open, so that clients and proxies see life during a long prefill; from then on a failure can
-only be told inside the stream.
+Both consume the same events. A stream's headers, and its role chunks where they are known, go out as
+soon as the completion is open, so that clients and proxies see life during a long prefill; from then
+on a failure can only be told inside the stream.
 
 Invariant: a stream ends in `[DONE]`, in one error event, or with its client gone.
 """

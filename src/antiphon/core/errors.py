@@ -11,6 +11,7 @@
     │   ├── ContextLengthExceeded
     │   ├── SchemaRefused
     │   ├── FunctionSchemaRefused
+    │   ├── ToolGrammarRefused
     │   └── JsonWordMissing
     └── ServerError                    the request may be fine
         ├── Overloaded                 no room now
@@ -165,6 +166,16 @@ class FunctionSchemaRefused(ClientError):
     reason: str
     context: tuple[str, ...] = ()
     """As in `SchemaRefused`."""
+
+
+@dataclass(eq=False)
+class ToolGrammarRefused(ClientError):
+    """The grammar of a custom tool that cannot be held."""
+
+    tool: int
+    """Its place among the tools, from 0."""
+    name: str
+    reason: str
 
 
 @dataclass(eq=False)

@@ -46,18 +46,20 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallStarted:
-    """A choice begins to call a function; the choice's calls are numbered from 0."""
+    """A choice begins to call a tool; the choice's calls are numbered from 0."""
 
     choice: int
     index: int
     id: str
     """Unique; letters and digits."""
     name: str
+    custom: bool = False
+    """It is a custom tool: what follows is its input, not JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolArgumentsDelta:
-    """More of the JSON text of a call's arguments."""
+    """More of the JSON text of a call's arguments, or of the input of a custom tool."""
 
     choice: int
     index: int

@@ -15,12 +15,14 @@ Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A function that the assistant called, as a conversation remembers it."""
+    """A tool that the assistant called, as a conversation remembers it."""
 
     id: str
     name: str
     arguments: str
-    """Meant to be JSON; what a client replays need not be."""
+    """Of a function meant to be JSON, though what a client replays need not be; else the tool's input."""
+    custom: bool = False
+    """A custom tool was called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,34 @@ class FunctionTool:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolGrammar:
+    """What the input of a custom tool must match as a whole."""
+
+    syntax: Literal["regex", "lark"]
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
+class CustomTool:
+    """A tool that takes one text as it is, of any form or in the language of a grammar."""
+
+    name: str
+    description: str | None = None
+    grammar: ToolGrammar | None = None
+
+
+Tool = FunctionTool | CustomTool
+"""Names tell the tools of one request apart, whatever their kind."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolChoice:
     """Whether and what the assistant calls."""
 
     mode: Literal["none", "auto", "required", "named"] = "auto"
-    """`named` is exactly one call of the one function in `names`."""
+    """`named` is exactly one call of the one tool in `names`."""
     names: tuple[str, ...] | None = None
-    """The functions that may be called; None: all."""
+    """The tools that may be called; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +162,7 @@ class ChatRequest:
     min_tokens: int = 0
     ignore_eos: bool = False
     stop_token_ids: tuple[int, ...] = ()
-    tools: tuple[FunctionTool, ...] = ()
+    tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     """Says nothing where there are no tools."""
     parallel_tool_calls: bool = True

@@ -1,4 +1,4 @@
-"""The calls of one choice: bytes behind the opening tag → characters → call events.
+"""The calls of one choice: bytes from the first opening on → characters → call events.
 
 Invariant: for any split of the same bytes the same calls begin with the same arguments.
 """
@@ -11,19 +11,26 @@ from typing import Final
 from antiphon.core.errors import EngineFailed
 from antiphon.core.events import ToolArgumentsDelta, ToolCallStarted
 from antiphon.text.detokenize import Detokenizer
-from antiphon.text.tools.parser import CallEvent, CallMalformed, CallParser, CallStarted
+from antiphon.text.tools.parser import (
+    HERMES_CALLS,
+    CallEvent,
+    CallForms,
+    CallMalformed,
+    CallParser,
+    CallStarted,
+)
 
 _ALPHABET: Final = string.ascii_letters + string.digits
 _ID_LENGTH: Final = 24
 
 
 class ChoiceCalls:
-    """Turns what a choice writes behind its opening tag into events."""
+    """Turns what a choice writes from the opening of its first call on into events."""
 
-    def __init__(self) -> None:
+    def __init__(self, forms: CallForms = HERMES_CALLS) -> None:
         """No call has begun."""
         self._detokenizer = Detokenizer()
-        self._parser = CallParser()
+        self._parser = CallParser(forms)
         self.begun = False
         """A call has been told of."""
 
@@ -45,7 +52,7 @@ class ChoiceCalls:
         for event in events:
             if isinstance(event, CallStarted):
                 self.begun = True
-                yield ToolCallStarted(choice, event.index, _call_id(), event.name)
+                yield ToolCallStarted(choice, event.index, _call_id(), event.name, event.custom)
             else:
                 yield ToolArgumentsDelta(choice, event.index, event.text)
 

@@ -8,8 +8,8 @@ A token's score goes out with the first of its bytes that is delivered. So a tok
 string cuts in two keeps its score, and one of which nothing is delivered loses it. A token
 without bytes counts as delivered once everything before it is.
 
-Where calls are possible the text ends at the tag that opens the first one. What comes behind it is
-kept for whoever reads calls: stop strings and scores are of the text alone.
+Where calls are possible the text ends at what opens the first one. That and all that comes behind
+it is kept for whoever reads calls: stop strings and scores are of the text alone.
 
 Invariant: for any grouping of the same tokens the concatenated text, the concatenated scores, the
 count and the end are the same.
@@ -79,7 +79,7 @@ class ChoiceText:
         """The text is over: what comes now belongs to calls."""
 
     def take_call(self) -> bytes:
-        """What came behind the opening tag since this was last asked."""
+        """What came of calls, from the first one's opening on, since this was last asked."""
         data = bytes(self._call)
         self._call.clear()
         return data
@@ -121,13 +121,13 @@ class ChoiceText:
         return text + "".join(self._rest()) if self.calling else text
 
     def _before_call(self, opening: StopMatcher, data: bytes) -> bytes:
-        """The bytes that certainly belong to the text; from behind the tag on they are kept."""
+        """The bytes that certainly belong to the text; from the opening on they are kept."""
         text = bytearray()
         for end in range(1, len(data) + 1):
             piece, self.calling = opening.push(data[end - 1 : end])
             text += piece
             if self.calling:
-                self._call += data[end:]
+                self._call += opening.match + data[end:]
                 break
         return bytes(text)
 

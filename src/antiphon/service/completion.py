@@ -47,6 +47,7 @@ class Completion:
     choices: int
     prompt_tokens: int
     texts: tuple[ChoiceText, ...] = field(repr=False)
+    calls: tuple[ChoiceCalls, ...] = field(repr=False)
     generation: Generation = field(repr=False)
     lease: Lease = field(repr=False)
     seed: int = 0
@@ -61,7 +62,6 @@ class Completion:
     def __post_init__(self) -> None:
         """All choices run; nothing is known of the prefix cache yet."""
         self._running = set(range(self.choices))
-        self._calls = tuple(ChoiceCalls() for _ in range(self.choices))
         self._cached_tokens = 0
 
     def events(self) -> AsyncGenerator[AssistantEvent, None]:
@@ -112,7 +112,7 @@ class Completion:
                 self.generation.stop(choice)
                 reason = "stop"
         answers: list[AnswerEvent] = [] if delta is None else [delta]
-        calls = self._calls[choice]
+        calls = self.calls[choice]
         answers += calls.push(text.take_call(), choice)
         if reason == "stop" and calls.begun:
             reason = self.call_reason

@@ -23,11 +23,13 @@ from antiphon.core.errors import (
     InvalidValue,
     JsonWordMissing,
     SchemaRefused,
+    ToolGrammarRefused,
 )
 from antiphon.core.generation import Constraint, GenerationRequest, SamplingParams
 from antiphon.core.messages import (
     ChatRequest,
     ChoiceFormat,
+    CustomTool,
     FunctionTool,
     JsonObjectFormat,
     JsonSchemaFormat,
@@ -35,9 +37,11 @@ from antiphon.core.messages import (
     PatternFormat,
     SamplingOptions,
     ServiceTier,
+    Tool,
 )
 from antiphon.core.ports import ChatTemplate, Engine, Tokenizer
 from antiphon.service.admission import Admission, Lease
+from antiphon.service.choice_calls import ChoiceCalls
 from antiphon.service.choice_text import ChoiceText, TokenScorer
 from antiphon.service.completion import Completion
 from antiphon.service.measured import MeasuredGeneration
@@ -46,8 +50,10 @@ from antiphon.telemetry.metrics import Metrics
 from antiphon.text.prompt import encode_prompt
 from antiphon.text.response_format import ANY_OBJECT, constraint_of
 from antiphon.text.stop import StopStrings
-from antiphon.text.tools.grammar import arguments_schema, tool_constraint
-from antiphon.text.tools.hermes import OPENING
+from antiphon.text.tools.custom import as_function, raw_grammars
+from antiphon.text.tools.grammar import CallRules, arguments_schema, tool_constraint
+from antiphon.text.tools.parser import CallForms
+from antiphon.text.tools.syntax import HERMES
 
 _PRIORITIES: Final[Mapping[ServiceTier, Literal[-1, 0, 1]]] = MappingProxyType(
     {"flex": -1, "default": 0, "priority": 1}
@@ -108,6 +114,7 @@ class Completions:
             ContextLengthExceeded: the prompt leaves no room for an answer.
             SchemaRefused: a strict response format cannot be held.
             FunctionSchemaRefused: the parameters of a strict function cannot be held.
+            ToolGrammarRefused: the grammar of a custom tool cannot be held.
             JsonWordMissing: JSON mode without the word, where that rule is on.
             InvalidValue: the model's template refuses this conversation, or a pattern cannot be held.
             Overloaded: no room now.
@@ -151,7 +158,8 @@ class Completions:
     ) -> Completion:
         stops = StopStrings(request.stop)
         may_call = bool(request.tools) and request.tool_choice.mode != "none"
-        opening = StopStrings((OPENING,)) if may_call else None
+        opening = StopStrings(HERMES.openings(tool.name for tool in request.tools)) if may_call else None
+        forms = _call_forms(request)
         texts = tuple(
             ChoiceText(self._parts.tokenizer, self._scorer, stops, request.min_tokens, opening)
             for _ in range(request.choices)
@@ -164,6 +172,7 @@ class Completions:
             choices=request.choices,
             prompt_tokens=len(tokens.prompt),
             texts=texts,
+            calls=tuple(ChoiceCalls(forms) for _ in range(request.choices)),
             generation=MeasuredGeneration(self._parts.engine.generate(tokens), tokens, self._metrics, began),
             lease=lease,
             seed=tokens.sampling.seed,
@@ -189,10 +198,13 @@ class Completions:
 
     async def _tool_constraint(self, request: ChatRequest, answer: Constraint | None) -> Constraint:
         """A constraint that lets the answer call; schemas that cannot be held are told or let go."""
+        for place, tool in enumerate(request.tools):
+            await self._check_grammar(place, tool)
+        functions = list(map(as_function, request.tools))
         try:
-            return await self._checked_tools(request, request.tools, answer)
+            return await self._checked_tools(request, functions, answer)
         except SchemaRefused:
-            held = [await self._held(place, tool) for place, tool in enumerate(request.tools)]
+            held = [await self._held(place, tool) for place, tool in enumerate(functions)]
         try:
             return await self._checked_tools(request, held, answer)
         except SchemaRefused:
@@ -203,15 +215,28 @@ class Completions:
     async def _checked_tools(
         self, request: ChatRequest, tools: Sequence[FunctionTool], answer: Constraint | None
     ) -> Constraint:
-        constraint = tool_constraint(tools, request.tool_choice, request.parallel_tool_calls, answer)
+        rules = CallRules(raw=raw_grammars(request.tools))
+        constraint = tool_constraint(tools, request.tool_choice, request.parallel_tool_calls, answer, rules)
         await self._parts.engine.check(constraint)
         return constraint
 
+    async def _check_grammar(self, place: int, tool: Tool) -> None:
+        """Prove that the grammar of a custom tool can be held, by itself and as an argument's pattern."""
+        if not isinstance(tool, CustomTool) or tool.grammar is None:
+            return
+        checks = [Constraint(tool.grammar.syntax, tool.grammar.definition)]
+        if tool.grammar.syntax == "regex":
+            checks.append(_schema_constraint(as_function(tool)))
+        try:
+            for check in checks:
+                await self._parts.engine.check(check)
+        except SchemaRefused as refused:
+            raise ToolGrammarRefused(place, tool.name, refused.reason) from None
+
     async def _held(self, place: int, tool: FunctionTool) -> FunctionTool:
         """The tool with parameters that can be held: its own, or any object where it is not strict."""
-        schema = json.dumps(dict(arguments_schema(tool.parameters)), ensure_ascii=False)
         try:
-            await self._parts.engine.check(Constraint("json_schema", schema))
+            await self._parts.engine.check(_schema_constraint(tool))
         except SchemaRefused as refused:
             if tool.strict:
                 raise FunctionSchemaRefused(place, tool.name, refused.reason, refused.context) from None
@@ -248,6 +273,17 @@ def _check_answers_beside_calls(request: ChatRequest) -> None:
     if isinstance(wanted, PatternFormat | ChoiceFormat) and request.tool_choice.mode == "auto":
         reason = f"Invalid value for '{wanted.label}': it cannot be combined with 'tools'."
         raise InvalidValue(wanted.label, reason, code=None)
+
+
+def _schema_constraint(tool: FunctionTool) -> Constraint:
+    """The constraint that a function's arguments alone are under."""
+    schema = json.dumps(dict(arguments_schema(tool.parameters)), ensure_ascii=False)
+    return Constraint("json_schema", schema)
+
+
+def _call_forms(request: ChatRequest) -> CallForms:
+    custom = frozenset(tool.name for tool in request.tools if isinstance(tool, CustomTool))
+    return CallForms(HERMES, custom, raw_grammars(request.tools).keys())
 
 
 def _prompt_chars(messages: Sequence[Message]) -> int:

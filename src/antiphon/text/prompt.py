@@ -18,8 +18,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from antiphon.core.errors import InvalidValue
-from antiphon.core.messages import FunctionTool, Message, ToolCall
+from antiphon.core.messages import FunctionTool, Message, Tool, ToolCall
 from antiphon.core.ports import ChatTemplate, Tokenizer
+from antiphon.text.tools.custom import as_function, as_function_calls
 from antiphon.text.tools.hermes import arguments_value
 
 _PRIVATE_USE: Final = (*range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE), *range(0x100000, 0x10FFFE))
@@ -32,19 +33,22 @@ def encode_prompt(
     template: ChatTemplate,
     tokenizer: Tokenizer,
     messages: Sequence[Message],
-    tools: Sequence[FunctionTool] = (),
+    tools: Sequence[Tool] = (),
     options: Mapping[str, bool | str] = MappingProxyType({}),
 ) -> list[int]:
     """The prompt's token ids, ready for the assistant's turn. `options` are for the template.
+
+    The model is told of custom tools as functions.
 
     Raises:
         InvalidValue: the template refuses this conversation.
     """
     controls = _Controls.of(tuple(tokenizer.special_tokens))
+    said, functions = list(map(as_function_calls, messages)), list(map(as_function, tools))
     try:
-        marker = _unused_character(messages, tools)
+        marker = _unused_character(said, functions)
         disarm = _Disarm(lambda text: _break(text, controls, marker))
-        disarmed = [disarm.message(message) for message in messages], [disarm.tool(tool) for tool in tools]
+        disarmed = list(map(disarm.message, said)), list(map(disarm.tool, functions))
     except RecursionError:
         raise InvalidValue(param="messages", reason=_TOO_DEEP, code=None) from None
     rendered = template.render(*disarmed, options)

@@ -77,6 +77,8 @@ class StopMatcher:
         self._stops = stops
         self._state = 0
         self._held = b""
+        self.match = b""
+        """The stop string that was found."""
 
     @property
     def held(self) -> int:
@@ -94,8 +96,9 @@ class StopMatcher:
         for end in range(known + 1, len(data) + 1):
             state = stops.step(state, data[end - 1])
             if stops.matched[state]:
-                self._held = b""
-                return data[: end - stops.matched[state]], True
+                start = end - stops.matched[state]
+                self._held, self.match = b"", data[start:end]
+                return data[:start], True
         safe = len(data) - stops.depth[state]
         self._state, self._held = state, data[safe:]
         return data[:safe], False

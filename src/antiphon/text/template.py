@@ -25,7 +25,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from antiphon.core.errors import InvalidValue
 from antiphon.core.messages import FunctionTool, Message, Role, ToolCall
-from antiphon.text.tools.hermes import OPENING, arguments_value, tool_object
+from antiphon.text.tools.hermes import arguments_value, tool_object
+from antiphon.text.tools.syntax import HERMES
 from antiphon.text.tools.written import written_out
 
 _MAX_PROMPT_CHARACTERS: Final = 8 << 20
@@ -59,7 +60,7 @@ class JinjaChatTemplate:
         self._many_systems = self._keeps("system", "system", "user")
         self._late_system = self._keeps("user", "assistant", "system", "user")
         # Some write calls between the same tags in another form than JSON.
-        self._knows_tools = OPENING in source and "<function=" not in source and self._keeps_tools()
+        self._knows_tools = HERMES.opening in source and "<function=" not in source and self._keeps_tools()
 
     def render(
         self,

@@ -19,6 +19,13 @@ def encoder(shape: AnswerShape = PLAIN, choices: int = 1) -> ChunkEncoder:
     return ChunkEncoder(AnswerHead("abc", 1700000000, "m", "x", choices), shape, lambda size: "x" * size)
 
 
+def opened(shape: AnswerShape = PLAIN) -> ChunkEncoder:
+    """The same behind its opening."""
+    begun = encoder(shape)
+    begun.opening()
+    return begun
+
+
 def only_choice(chunk: Json) -> Any:
     """The one choice of a chunk."""
     (choice,) = chunk["choices"]
@@ -44,7 +51,7 @@ def test_opening_has_one_role_chunk_per_choice_in_order() -> None:
 
 def test_text_says_nothing_but_itself() -> None:
     """No role after the first chunk."""
-    (chunk,) = encoder().push(TextDelta(0, "Hi"))
+    (chunk,) = opened().push(TextDelta(0, "Hi"))
     assert only_choice(chunk) == {
         "index": 0,
         "delta": {"content": "Hi"},
@@ -57,13 +64,22 @@ def test_text_without_text_is_left_out() -> None:
     """Unless it carries tokens."""
     token = ScoredToken("", b"\xf0\x9f", -1.0)
     assert encoder().push(TextDelta(0, "")) == []
-    (chunk,) = encoder(AnswerShape(logprobs=True)).push(TextDelta(0, "", (token,)))
+    (chunk,) = opened(AnswerShape(logprobs=True)).push(TextDelta(0, "", (token,)))
     assert only_choice(chunk)["delta"] == {"content": ""}
+
+
+def test_answer_that_may_call_begins_with_its_first_event() -> None:
+    """Nothing is said of its content before it is known."""
+    asked = encoder(AnswerShape(may_call=True))
+    assert asked.opening() == []
+    opening, text = asked.push(TextDelta(0, "Hi"))
+    assert only_choice(opening)["delta"] == {"role": "assistant", "content": "", "refusal": None}
+    assert only_choice(text)["delta"] == {"content": "Hi"}
 
 
 def test_finish_has_a_chunk_of_its_own() -> None:
     """With an empty delta and no logprobs."""
-    (chunk,) = encoder(AnswerShape(logprobs=True)).push(ChoiceEnded(0, "length"))
+    (chunk,) = opened(AnswerShape(logprobs=True)).push(ChoiceEnded(0, "length"))
     assert only_choice(chunk) == {"index": 0, "delta": {}, "logprobs": None, "finish_reason": "length"}
 
 
@@ -124,7 +140,7 @@ def test_logprobs_come_with_their_text() -> None:
 @pytest.mark.parametrize("value", [-math.inf, math.nan, -1e300])
 def test_logprob_is_always_a_json_number(value: float) -> None:
     """What JSON cannot write, or nobody can use, is the lowest value."""
-    (chunk,) = encoder(AnswerShape(logprobs=True)).push(TextDelta(0, "", (ScoredToken("a", b"a", value),)))
+    (chunk,) = opened(AnswerShape(logprobs=True)).push(TextDelta(0, "", (ScoredToken("a", b"a", value),)))
     assert only_choice(chunk)["logprobs"]["content"][0]["logprob"] == -9999.0
 
 

@@ -6,7 +6,7 @@ from antiphon.core.errors import EngineFailed
 from antiphon.core.events import ToolArgumentsDelta, ToolCallStarted
 from antiphon.service.choice_calls import ChoiceCalls
 
-CALL = '\n{"name": "f", "arguments": {"a":"é"}}\n</tool_call>'.encode()
+CALL = '<tool_call>\n{"name": "f", "arguments": {"a":"é"}}\n</tool_call>'.encode()
 
 
 def test_characters_are_never_split() -> None:
@@ -24,7 +24,7 @@ def test_characters_are_never_split() -> None:
 
 def test_ids_are_unique_letters_and_digits() -> None:
     """24 of them, another for each call."""
-    events = ChoiceCalls().push(CALL + b"\n<tool_call>" + CALL, 0)
+    events = ChoiceCalls().push(CALL + b"\n" + CALL, 0)
     ids = {event.id for event in events if isinstance(event, ToolCallStarted)}
 
     assert [len(id) for id in ids] == [24, 24]
@@ -35,7 +35,7 @@ def test_call_has_begun_when_its_name_is_known() -> None:
     """A tag alone is no call yet."""
     calls = ChoiceCalls()
 
-    calls.push(b'\n{"name": "f', 0)
+    calls.push(b'<tool_call>\n{"name": "f', 0)
     before = calls.begun
     calls.push(b'"', 0)
     assert (before, calls.begun) == (False, True)

@@ -121,13 +121,13 @@ def calling_pipeline(*stops: str) -> ChoiceText:
 
 
 def test_text_ends_where_a_call_opens() -> None:
-    """What comes behind the tag is kept, also when a token holds both."""
+    """The tag and what comes behind it are kept, also when a token holds text and both."""
     text = calling_pipeline()
 
     assert spoken(text.push(TokenDelta(0, (1, 2)), 0)) == ("Hi ", [])
     assert (text.push(TokenDelta(0, (3, 4)), 0), text.calling) == (None, True)
     assert text.push(TokenDelta(0, (5,)), 0) is None
-    assert (text.take_call(), text.take_call(), text.flush(0)) == (b"{}", b"", None)
+    assert (text.take_call(), text.take_call(), text.flush(0)) == (b"<tool_call>{}", b"", None)
     assert text.tokens == 5
 
 
@@ -146,7 +146,7 @@ def test_stop_strings_are_of_the_text_alone() -> None:
     text = calling_pipeline("}", " {")
 
     assert spoken(text.push(TokenDelta(0, (1, 2, 3, 4, 5)), 0)) == ("Hi ", [])
-    assert (text.stopped, text.take_call()) == (False, b"{}")
+    assert (text.stopped, text.take_call()) == (False, b"<tool_call>{}")
 
 
 def test_stop_string_in_what_looked_like_a_tag_ends_the_text() -> None:

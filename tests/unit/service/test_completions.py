@@ -252,7 +252,7 @@ async def test_patterns_are_constraints(wanted: PatternFormat | ChoiceFormat, co
 
 async def test_patterns_beside_tools_are_refused_by_name() -> None:
     """Where the model may choose between a call and an answer, only JSON can be told from a call."""
-    wanted = PatternFormat("regex", ".*", "guided_regex")
+    wanted = PatternFormat("regex", "a*", "guided_regex")
     tools = (FunctionTool("f", None, {}),)
     with pytest.raises(InvalidValue) as caught:
         await Server().open(replace(HELLO, response_format=wanted, tools=tools))
@@ -262,6 +262,7 @@ async def test_patterns_beside_tools_are_refused_by_name() -> None:
 async def test_pattern_that_cannot_be_held_is_refused_by_the_name_of_its_field() -> None:
     """With the engine's reason."""
     with pytest.raises(InvalidValue) as caught:
-        await Server().open(replace(HELLO, response_format=PatternFormat("regex", "[ab]", "guided_regex")))
+        await Server().open(replace(HELLO, response_format=PatternFormat("regex", "[ab", "guided_regex")))
     assert caught.value.param == "guided_regex"
-    assert caught.value.reason == "Invalid 'guided_regex': the fake engine knows no regex constraints."
+    assert caught.value.reason.startswith("Invalid 'guided_regex': ")
+    assert "invalid regex" in caught.value.reason

@@ -1,13 +1,23 @@
 """Completions with tools, on the fake engine."""
 
 import json
+import re
 
 import pytest
 
-from antiphon.core.errors import FunctionSchemaRefused, InvalidValue, SchemaRefused
+from antiphon.core.errors import FunctionSchemaRefused, InvalidValue, SchemaRefused, ToolGrammarRefused
 from antiphon.core.events import AssistantEvent, ChoiceEnded, Failed, ToolArgumentsDelta, ToolCallStarted
 from antiphon.core.generation import Constraint
-from antiphon.core.messages import ChatRequest, FunctionTool, JsonSchemaFormat, Message, ToolChoice
+from antiphon.core.messages import (
+    ChatRequest,
+    CustomTool,
+    FunctionTool,
+    JsonSchemaFormat,
+    Message,
+    Tool,
+    ToolChoice,
+    ToolGrammar,
+)
 from antiphon.engine.backends.fake import say
 from tests.unit.service.serving import Server, ending_of, text_of
 
@@ -18,7 +28,7 @@ AUTO = ToolChoice()
 CALL = '<tool_call>\n{"name": "weather", "arguments": {"city":"Paris"}}\n</tool_call>'
 
 
-def asking(choice: ToolChoice = AUTO, *tools: FunctionTool, **fields: object) -> ChatRequest:
+def asking(choice: ToolChoice = AUTO, *tools: Tool, **fields: object) -> ChatRequest:
     """A request with tools."""
     return ChatRequest(
         "fake",
@@ -149,6 +159,53 @@ async def test_schemas_too_large_together_are_refused(monkeypatch: pytest.Monkey
     with pytest.raises(InvalidValue) as refused:
         await server.answer(asking())
     assert (refused.value.param, server.idle) == ("tools", True)
+
+
+CALC = CustomTool("calc", "Computes.", ToolGrammar("lark", 'start: "1" ("+1")*'))
+PLATE = CustomTool("plate", None, ToolGrammar("regex", "[A-Z]{2}"))
+NOTE = CustomTool("note")
+
+
+@pytest.mark.parametrize("tool", [CALC, PLATE, NOTE], ids=lambda tool: tool.name)
+async def test_custom_tool_is_called_with_an_input_of_its_grammar(tool: CustomTool) -> None:
+    """The input is text, not JSON; the model is told of the tool."""
+    server = Server()
+    events = await server.answer(
+        asking(ToolChoice("required", (tool.name,)), tool, WEATHER, parallel_tool_calls=False)
+    )
+    ((name, text),) = calls_of(events)
+
+    assert (name, reason_of(events)) == (tool.name, "tool_calls")
+    assert re.fullmatch({"calc": r"1(\+1)*", "plate": "[A-Z]{2}", "note": "[^{]*"}[name], text)
+    assert all(event.custom for event in events if isinstance(event, ToolCallStarted))
+    assert f'"name": "{tool.name}"'.encode() in bytes(
+        token for token in server.asked[0].prompt if token < 256
+    )
+
+
+async def test_input_is_told_as_it_comes() -> None:
+    """Free of its JSON; a raw one is all that follows its head."""
+    head = '<tool_call>\n{"name": "%s", "arguments": {"input":"'
+    note = head % "note" + 'a\\"\\u00e9"}}\n</tool_call>'
+    both = await Server(lambda *_: say(f"Hm. {note}\n{CALL}")).answer(asking(AUTO, NOTE, WEATHER))
+    raw = await Server(lambda *_: say(head % "calc", "1", "+1")).answer(asking(AUTO, CALC))
+
+    assert (text_of(both), calls_of(both)) == ("Hm. ", [("note", 'a"é'), ("weather", '{"city":"Paris"}')])
+    assert calls_of(raw) == [("calc", "1+1")]
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [ToolGrammar("lark", "start: nowhere"), ToolGrammar("regex", "(a"), ToolGrammar("regex", "a)|(b")],
+)
+async def test_grammar_that_does_not_compile_is_refused_by_its_place(grammar: ToolGrammar) -> None:
+    """Before anything is generated."""
+    server = Server()
+    with pytest.raises(ToolGrammarRefused) as refused:
+        await server.answer(asking(AUTO, WEATHER, CustomTool("c", None, grammar)))
+
+    assert (refused.value.tool, refused.value.name, server.idle) == (1, "c", True)
+    assert refused.value.reason
 
 
 async def test_answer_keeps_its_format_beside_tools() -> None:

@@ -73,7 +73,7 @@ def _shape(call: ChatCall) -> AnswerShape:
         logprobs=request.top_logprobs is not None,
         include_usage=call.include_usage,
         obfuscate=call.obfuscate,
-        calls_only=bool(request.tools) and request.tool_choice.mode in ("required", "named"),
+        may_call=bool(request.tools) and request.tool_choice.mode != "none",
         functions=call.functions,
     )
 

@@ -49,6 +49,7 @@ from antiphon.core.messages import (
     FunctionTool,
     Message,
     ResponseFormat,
+    Tool,
     ToolChoice,
 )
 
@@ -113,12 +114,12 @@ STORE: Field[bool] = Field(
 METADATA: Field[Mapping[str, str]] = Field(
     "metadata", read_metadata, {}, reason="Labels a stored completion; checked for others too."
 )
-TOOLS: Field[tuple[FunctionTool, ...]] = Field(
+TOOLS: Field[tuple[Tool, ...]] = Field(
     "tools",
     read_tools,
     (),
-    reason="Up to 128 functions; calls always satisfy the schema if it can be held, `strict` or not. "
-    "Tools of type `custom` are refused.",
+    reason="Up to 128 of type `function` or `custom`. Arguments satisfy their schema if it can be held, "
+    "`strict` or not; the input of a custom tool its grammar (`regex` or `lark`).",
 )
 TOOL_CHOICE: Field[ToolChoice | None] = Field(
     "tool_choice", read_tool_choice, None, reason="Also `allowed_tools`. What must be called, is called."

@@ -19,7 +19,7 @@ from antiphon.api.wire.reader import (
     read_string,
     wrong_type,
 )
-from antiphon.api.wire.tools import MAX_CALLS, read_function_type
+from antiphon.api.wire.tools import MAX_CALLS, read_tool_kind
 from antiphon.api.wire.words import excerpt
 from antiphon.core.errors import EmptyArray, InvalidValue
 from antiphon.core.messages import Message, Role, ToolCall
@@ -73,8 +73,11 @@ def _read_calls(message: Cursor) -> tuple[ToolCall, ...]:
 def _read_call(cursor: Cursor) -> ToolCall:
     read_object(cursor)
     call_id = read_string(cursor.field("id"))
-    read_function_type(cursor.field("type"))
-    return _named_call(cursor.field("function"), call_id)
+    kind = read_tool_kind(cursor.field("type"))
+    tool = cursor.field(kind)
+    if kind == "custom":
+        return ToolCall(call_id, read_string(tool.field("name")), read_string(tool.field("input")), True)
+    return _named_call(tool, call_id)
 
 
 def _named_call(function: Cursor, call_id: str) -> ToolCall:

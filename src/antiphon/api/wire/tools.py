@@ -1,6 +1,6 @@
-"""Tools and the choice among them, in the API's current form and in its deprecated one.
+"""Tools, of functions and custom ones, and the choice among them, in both of the API's forms.
 
-Both forms become the same values. Unknown keys are ignored, as everywhere inside of fields. That a
+The deprecated form becomes the same values. Unknown keys are ignored, as everywhere inside of fields. That a
 choice names a tool which is there concerns two fields and is checked in `decode`.
 """
 
@@ -21,8 +21,8 @@ from antiphon.api.wire.reader import (
     wrong_type,
 )
 from antiphon.api.wire.words import excerpt, type_name
-from antiphon.core.errors import InvalidValue, UnsupportedParameter
-from antiphon.core.messages import FunctionTool, ToolChoice
+from antiphon.core.errors import InvalidValue
+from antiphon.core.messages import CustomTool, FunctionTool, Tool, ToolChoice, ToolGrammar
 
 MAX_TOOLS: Final = 128
 MAX_NAME_LENGTH: Final = 64
@@ -30,13 +30,23 @@ MAX_CALLS: Final = 128
 """Calls of one message of the history at most."""
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
-_CUSTOM_REASON: Final = "This server calls tools of type 'function' only."
+_KINDS: Final = ("function", "custom")
 
 
-def read_tools(cursor: Cursor) -> tuple[FunctionTool, ...]:
-    """The functions of `tools`; an empty list is none."""
+def read_tools(cursor: Cursor) -> tuple[Tool, ...]:
+    """The tools; an empty list is none.
+
+    Raises:
+        InvalidValue: a custom tool has a name that another tool has, among others.
+    """
     array_of(read_object, MAX_TOOLS)(cursor)
-    return tuple(_read_tool(item) for item in cursor.items())
+    tools = tuple(_read_tool(item) for item in cursor.items())
+    taken = [tool.name for tool in tools]
+    for place, tool in enumerate(tools):
+        if isinstance(tool, CustomTool) and taken.count(tool.name) > 1:
+            path = f"{cursor.path}[{place}].custom.name"
+            raise InvalidValue(path, f"Invalid '{path}': another tool is named '{tool.name}', too.")
+    return tools
 
 
 def read_functions(cursor: Cursor) -> tuple[FunctionTool, ...]:
@@ -54,14 +64,12 @@ def read_tool_choice(cursor: Cursor) -> ToolChoice:
         raise wrong_type(cursor, "one of a string or object")
     kind = cursor.field("type")
     match read_string(kind):
-        case "function":
-            return ToolChoice("named", (_function_name(cursor),))
+        case "function" | "custom" as named:
+            return ToolChoice("named", (_tool_name(cursor, named),))
         case "allowed_tools":
             return _read_allowed(cursor.field("allowed_tools"))
-        case "custom":
-            raise UnsupportedParameter(kind.path, _CUSTOM_REASON)
         case other:
-            raise invalid_choice(kind.path, other, ("function", "allowed_tools"))
+            raise invalid_choice(kind.path, other, (*_KINDS, "allowed_tools"))
 
 
 def read_function_choice(cursor: Cursor) -> ToolChoice:
@@ -73,22 +81,31 @@ def read_function_choice(cursor: Cursor) -> ToolChoice:
     return ToolChoice("named", (read_string(cursor.field("name")),))
 
 
-def read_function_type(cursor: Cursor) -> None:
-    """A `type` that must be `function`.
-
-    Raises:
-        UnsupportedParameter: it is `custom`.
-    """
-    kind = read_string(cursor)
-    if kind == "custom":
-        raise UnsupportedParameter(cursor.path, _CUSTOM_REASON)
-    if kind != "function":
-        raise invalid_choice(cursor.path, kind, ("function",))
+def read_tool_kind(cursor: Cursor) -> str:
+    """A `type` that is `function` or `custom`."""
+    return one_of(*_KINDS)(cursor)
 
 
-def _read_tool(cursor: Cursor) -> FunctionTool:
-    read_function_type(cursor.field("type"))
-    return _read_function(cursor.field("function"))
+def _read_tool(cursor: Cursor) -> Tool:
+    kind = read_tool_kind(cursor.field("type"))
+    tool = cursor.field(kind)
+    return _read_custom(tool) if kind == "custom" else _read_function(tool)
+
+
+def _read_custom(cursor: Cursor) -> CustomTool:
+    return CustomTool(
+        name=_read_name(cursor.field("name")),
+        description=optional(cursor.field("description"), read_string, None),
+        grammar=optional(cursor.field("format"), _read_format, None),
+    )
+
+
+def _read_format(cursor: Cursor) -> ToolGrammar | None:
+    if one_of("text", "grammar")(cursor.field("type")) == "text":
+        return None
+    grammar = cursor.field("grammar")
+    syntax = one_of("lark", "regex")(grammar.field("syntax"))
+    return ToolGrammar("lark" if syntax == "lark" else "regex", read_string(grammar.field("definition")))
 
 
 def _read_function(cursor: Cursor) -> FunctionTool:
@@ -134,9 +151,8 @@ def _read_allowed(cursor: Cursor) -> ToolChoice:
 
 def _allowed_name(cursor: Cursor) -> str:
     read_object(cursor)
-    read_function_type(cursor.field("type"))
-    return _function_name(cursor)
+    return _tool_name(cursor, read_tool_kind(cursor.field("type")))
 
 
-def _function_name(cursor: Cursor) -> str:
-    return read_string(cursor.field("function").field("name"))
+def _tool_name(cursor: Cursor, kind: str) -> str:
+    return read_string(cursor.field(kind).field("name"))

@@ -1,51 +1,59 @@
 """What an answer with tools may be, as one Lark grammar: text, a JSON answer, or calls.
 
-Every call names a function that may be called, and its arguments satisfy that function's schema,
-whatever the model would have liked to write. Text may hold anything except the tag that opens a
-call: it is read as one, so it has to be one. After the calls nothing follows.
-Source: llguidance's Lark dialect (`docs/syntax.md`): `%json` holds a schema, `lazy` ends at the
-first match, `&` and `~` are intersection and complement.
+Every call names a tool that may be called, and its arguments satisfy that tool's schema, whatever
+the model would have liked to write. Text may hold anything except what opens a call: it is read as
+one, so it has to be one. After the calls nothing follows. A call whose input is raw is the only one.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from antiphon.core.generation import Constraint
 from antiphon.core.messages import FunctionTool, ToolChoice
-from antiphon.text.tools.hermes import (
-    AFTER_ARGUMENTS,
-    BEFORE_ARGUMENTS,
-    BEFORE_NAME,
-    BETWEEN_CALLS,
-    OPENING,
-)
+from antiphon.text.lark import Spelling, json_rule, nested_rule, text_to, text_without
+from antiphon.text.tools.custom import INPUT_OPENING
+from antiphon.text.tools.syntax import HERMES, CallSyntax
 
 MAX_CALLS: Final = 16
 """Calls of one answer at most: a model that cannot stop calling is stopped."""
 
-_ANY_TEXT: Final = "(?s:.*)"
-_TEXT_RULE: Final = f"TEXT: /{_ANY_TEXT}/ & ~/{_ANY_TEXT}{OPENING}{_ANY_TEXT}/"
-_TEXT_AND_OPENING_RULE: Final = f"text_and_opening[lazy]: /{_ANY_TEXT}{OPENING}/"
 _OPENS_OTHERWISE: Final = frozenset(
     {"additionalProperties", "patternProperties", "unevaluatedProperties", "$ref", "anyOf", "oneOf", "allOf"}
 )
 
 
+@dataclass(frozen=True)
+class CallRules:
+    """What calls look like, of one model and one request."""
+
+    syntax: CallSyntax = HERMES
+    raw: Mapping[str, str] = field(default_factory=dict)
+    """By name: the Lark grammar of tools whose input is written as it is."""
+    controls: Mapping[str, int] = field(default_factory=dict)
+    """The parts of the syntax that are control tokens, with their ids."""
+
+
 def tool_constraint(
-    tools: Sequence[FunctionTool], choice: ToolChoice, parallel: bool, answer: Constraint | None
+    tools: Sequence[FunctionTool],
+    choice: ToolChoice,
+    parallel: bool,
+    answer: Constraint | None,
+    rules: CallRules = CallRules(),
 ) -> Constraint:
     """What holds an answer to the tools, the caller's choice of them, and the format of other answers.
 
     `answer` is the JSON Schema of an answer that calls nothing; None stands for any text.
     """
+    openings = rules.syntax.openings(tool.name for tool in tools)
     if choice.mode == "none":
-        return answer or Constraint("lark", f"start: TEXT\n{_TEXT_RULE}\n")
+        return answer or Constraint("lark", f"start: TEXT\nTEXT: {text_without(openings)}\n")
     callable_tools = [tool for tool in tools if choice.names is None or tool.name in choice.names]
-    more = f"({_quoted(BETWEEN_CALLS)} call){{0,{MAX_CALLS - 1}}}"
-    calls = f"call {more}" if parallel and choice.mode != "named" else "call"
-    rules = [*_start_rules(choice, calls, answer), *_call_rules(callable_tools)]
-    return Constraint("lark", "\n".join(rules) + "\n")
+    several = parallel and choice.mode != "named" and rules.syntax.between is not None
+    grammar = _Grammar(rules, callable_tools, MAX_CALLS if several else 1)
+    lines = [*grammar.start(choice.mode == "auto", answer, openings), *grammar.calls()]
+    return Constraint("lark", "\n".join(lines) + "\n")
 
 
 def arguments_schema(parameters: Mapping[str, object]) -> Mapping[str, object]:
@@ -67,27 +75,88 @@ def _describes_all_required(schema: Mapping[str, object]) -> bool:
     return all(isinstance(name, str) and name in described for name in required)
 
 
-def _start_rules(choice: ToolChoice, calls: str, answer: Constraint | None) -> list[str]:
-    if choice.mode != "auto":
-        return [f"start: {_quoted(OPENING)} {calls}"]
-    if answer is not None:
-        return [f"start: answer | {_quoted(OPENING)} {calls}", _json_rule("answer", json.loads(answer.text))]
-    return [f"start: TEXT | text_and_opening {calls}", _TEXT_RULE, _TEXT_AND_OPENING_RULE]
+class _Grammar:
+    """The rules of one grammar.
 
+    `call_0` is a call behind what opens it, from its name on; `bare_0` is a whole one of a syntax
+    in which nothing else opens a call.
+    """
 
-def _call_rules(tools: Sequence[FunctionTool]) -> list[str]:
-    rules = ["call: " + " | ".join(f"call_{place}" for place in range(len(tools)))]
-    for place, tool in enumerate(tools):
-        head = _quoted(f'{BEFORE_NAME}{tool.name}"{BEFORE_ARGUMENTS}')
-        rules.append(f"call_{place}: {head} arguments_{place} {_quoted(AFTER_ARGUMENTS)}")
-        rules.append(_json_rule(f"arguments_{place}", arguments_schema(tool.parameters)))
-    return rules
+    def __init__(self, rules: CallRules, tools: Sequence[FunctionTool], most: int) -> None:
+        self._syntax = rules.syntax
+        self._raw = rules.raw
+        self._spelling = Spelling(rules.controls)
+        self._tools = tools
+        self._most = most
 
+    def start(self, auto: bool, answer: Constraint | None, openings: Sequence[str]) -> Iterator[str]:
+        """The rules from which everything begins."""
+        opening = self._syntax.opening
+        calls = [f"{self._literal(opening)} called"] if opening else self._places("bare")
+        if auto and answer is not None:
+            yield f"start: {' | '.join(('answer', *calls))}"
+            yield json_rule("answer", json.loads(answer.text))
+        elif auto:
+            yield f"start: {' | '.join(('TEXT', *self._after_text()))}"
+            yield f"TEXT: {text_without(openings)}"
+            yield from self._texts_to(openings)
+        else:
+            yield f"start: {' | '.join(calls)}"
 
-def _json_rule(name: str, schema: Mapping[str, object]) -> str:
-    compact = {**schema, "x-guidance": {"whitespace_flexible": False}}
-    return f"{name}: %json {json.dumps(compact, ensure_ascii=False)}"
+    def _after_text(self) -> Sequence[str]:
+        """Calls behind a text that may be empty."""
+        opening = self._syntax.opening
+        if not opening:
+            return [f"text_and_bare_{place} rest_{place}" for place in range(len(self._tools))]
+        if self._spelling.is_control(opening):
+            return [f"TEXT {self._literal(opening)} called"]
+        return ["text_and_opening called"]
 
+    def _texts_to(self, openings: Sequence[str]) -> Iterator[str]:
+        opening = self._syntax.opening
+        if not opening:
+            for place, tool in enumerate(self._tools):
+                yield f"text_and_bare_{place}[lazy]: {text_to([self._syntax.head(tool.name)])}"
+        elif not self._spelling.is_control(opening):
+            yield f"text_and_opening[lazy]: {text_to(openings)}"
 
-def _quoted(literal: str) -> str:
-    return json.dumps(literal)
+    def calls(self) -> Iterator[str]:
+        """The rules of calls."""
+        if self._syntax.opening:
+            yield from self._called()
+        for place, tool in enumerate(self._tools):
+            head = self._literal(f"{self._syntax.before_name}{tool.name}{self._syntax.before_arguments}")
+            yield f"{'call' if self._syntax.opening else 'bare'}_{place}: {head} rest_{place}"
+            yield from self._rest(place, tool)
+
+    def _called(self) -> Iterator[str]:
+        before = self._literal(self._syntax.before_first)
+        ways = []
+        if encoded := self._places("call", raw=False):
+            more = f"({self._literal(self._syntax.between or '')} call){{0,{self._most - 1}}}"
+            ways.append(
+                f"{before} call {more if self._most > 1 else ''} {self._literal(self._syntax.closing)}"
+            )
+            yield f"call: {' | '.join(encoded)}"
+        ways += [f"{before} {call}" for call in self._places("call", raw=True)]
+        yield f"called: {' | '.join(' '.join(way.split()) for way in ways)}"
+
+    def _rest(self, place: int, tool: FunctionTool) -> Iterator[str]:
+        """A call from its arguments on."""
+        if tool.name in self._raw:
+            yield f"rest_{place}: {self._literal(INPUT_OPENING)} input_{place}"
+            yield nested_rule(f"input_{place}", self._raw[tool.name])
+        else:
+            yield f"rest_{place}: arguments_{place} {self._literal(self._syntax.after_arguments)}"
+            yield json_rule(f"arguments_{place}", arguments_schema(tool.parameters))
+
+    def _places(self, rule: str, raw: bool | None = None) -> list[str]:
+        """The rules of this name, one for each tool, or for those whose input is raw or is not."""
+        return [
+            f"{rule}_{place}"
+            for place, tool in enumerate(self._tools)
+            if raw is None or (tool.name in self._raw) == raw
+        ]
+
+    def _literal(self, text: str) -> str:
+        return self._spelling.literal(text)

@@ -1,12 +1,6 @@
-"""The syntax of calls: JSON between `<tool_call>` tags, one call after the other.
+"""Calls, results and the tools themselves in words, as Hermes models know them.
 
-    <tool_call>
-    {"name": "get_weather", "arguments": {"city":"Paris"}}
-    </tool_call>
-
-Hermes, Qwen and others were trained on it, and others follow it when they are told. The white space
-is fixed: what a grammar writes exactly so, a parser reads without guessing.
-Source: NousResearch/Hermes-Function-Calling; the chat template of Qwen2.5.
+For models whose templates know nothing of tools, and for templates, which want them as objects.
 """
 
 import json
@@ -14,13 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from antiphon.core.messages import FunctionTool, ToolCall
-
-OPENING: Final = "<tool_call>"
-"""No text of an answer holds it: where it is complete, the first call begins."""
-BEFORE_NAME: Final = '\n{"name": "'
-BEFORE_ARGUMENTS: Final = ', "arguments": '
-AFTER_ARGUMENTS: Final = "}\n</tool_call>"
-BETWEEN_CALLS: Final = "\n" + OPENING
+from antiphon.text.tools.syntax import HERMES
 
 _INSTRUCTIONS: Final = """\
 You may call functions to help with the user's request. These are the functions, as JSON:
@@ -52,7 +40,7 @@ def written_call(call: ToolCall) -> str:
     """A call as an assistant would have written it."""
     is_text = isinstance(arguments_value(call.arguments), str)
     arguments = json.dumps(call.arguments, ensure_ascii=False) if is_text else call.arguments or "{}"
-    return f'{OPENING}{BEFORE_NAME}{call.name}"{BEFORE_ARGUMENTS}{arguments}{AFTER_ARGUMENTS}'
+    return HERMES.head(call.name) + arguments + HERMES.after_arguments
 
 
 def written_result(result: str) -> str:

@@ -1,18 +1,22 @@
-"""Reads calls as they are written: text behind the opening tag in, names and arguments out.
+"""Reads calls as they are written: text from the opening of the first call on in, names and arguments out.
 
-Arguments come out as they come in, piece by piece, up to the end of their JSON value; a name comes
-out when it is complete. What is read was written under the grammar of `grammar`, so nothing is
-guessed: text that is not of that form is an error.
+Arguments come out as they come in, piece by piece, up to the end of their JSON value; of a custom
+tool the input comes out, free of JSON. A name comes out when it is complete. What is read was
+written under the grammar of `grammar`, so nothing is guessed: text that is not of that form is an
+error.
 
 Invariant: for any split of the same text the same calls begin with the same arguments.
 """
 
-from collections.abc import Mapping
+import string
+from collections.abc import Set
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
-from antiphon.text.tools.hermes import AFTER_ARGUMENTS, BEFORE_ARGUMENTS, BEFORE_NAME, BETWEEN_CALLS
+from antiphon.text.tools.custom import INPUT_OPENING, InputReader
+from antiphon.text.tools.syntax import HERMES, CallSyntax
+
+_NAME: Final = frozenset(string.ascii_letters + string.digits + "_-")
 
 
 class CallMalformed(Exception):
@@ -25,11 +29,12 @@ class CallStarted:
 
     index: int
     name: str
+    custom: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CallArguments:
-    """More of the JSON text of a call's arguments."""
+    """More of the JSON text of a call's arguments, or of a custom tool's input."""
 
     index: int
     text: str
@@ -37,30 +42,36 @@ class CallArguments:
 
 CallEvent = CallStarted | CallArguments
 
-_FRAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "before name": BEFORE_NAME,
-        "after name": BEFORE_ARGUMENTS,
-        "after": AFTER_ARGUMENTS,
-        "between": BETWEEN_CALLS + BEFORE_NAME,
-    }
-)
-"""Per state with a fixed text: that text."""
-_NEXT: Final[Mapping[str, str]] = MappingProxyType(
-    {"before name": "name", "after name": "arguments", "after": "between", "between": "name"}
-)
+
+@dataclass(frozen=True, slots=True)
+class CallForms:
+    """How calls are written, and which are of custom tools."""
+
+    syntax: CallSyntax = HERMES
+    custom: Set[str] = frozenset()
+    raw: Set[str] = frozenset()
+    """Of the custom ones, those whose input goes on to the end of the answer as it is."""
+
+
+HERMES_CALLS: Final = CallForms()
+"""Calls of functions only, in the syntax that any model can be told of."""
 
 
 class CallParser:
-    """The calls of one answer, from behind the first opening tag."""
+    """The calls of one answer."""
 
-    def __init__(self) -> None:
-        """Expect the first call."""
+    def __init__(self, forms: CallForms = HERMES_CALLS) -> None:
+        """Expect the opening of the first call."""
+        self._forms = forms
+        syntax = forms.syntax
         self._index = 0
-        self._state = "before name"
+        self._name = ""
         self._seen = ""
-        """Of the frame or name that is being read."""
+        """Of the fixed text or name that is being read."""
+        self._state = "before name"
+        self._expected: tuple[str, ...] = (syntax.opening + syntax.before_first + syntax.before_name,)
         self._json = JsonEnd()
+        self._input: InputReader | None = None
 
     def push(self, text: str) -> list[CallEvent]:
         """What this text adds.
@@ -71,6 +82,9 @@ class CallParser:
         events: list[CallEvent] = []
         position = 0
         while position < len(text):
+            if self._state == "raw":
+                events.append(CallArguments(self._index, text[position:]))
+                break
             if self._state == "arguments":
                 position += self._take_arguments(text[position:], events)
             else:
@@ -80,26 +94,53 @@ class CallParser:
 
     def _take_arguments(self, text: str, events: list[CallEvent]) -> int:
         size = self._json.push(text)
-        events.append(CallArguments(self._index, text[:size]))
+        told = text[:size] if self._input is None else self._input.push(text[:size])
+        if told:
+            events.append(CallArguments(self._index, told))
         if self._json.complete:
-            self._state, self._json = "after", JsonEnd()
+            self._expect("after", self._forms.syntax.after_arguments)
         return size
 
     def _take(self, character: str, events: list[CallEvent]) -> None:
         if self._state == "name":
-            if character == '"':
-                events.append(CallStarted(self._index, self._seen))
-                self._state, self._seen = "after name", ""
-            else:
-                self._seen += character
-            return
+            if character in _NAME:
+                self._name += character
+                return
+            self._start_call(events)
         self._seen += character
-        frame = _FRAMES[self._state]
-        if not frame.startswith(self._seen):
+        if not any(text.startswith(self._seen) for text in self._expected):
             raise CallMalformed
-        if self._seen == frame:
-            self._index += self._state == "between"
-            self._state, self._seen = _NEXT[self._state], ""
+        if self._seen in self._expected:
+            self._go_on()
+
+    def _start_call(self, events: list[CallEvent]) -> None:
+        custom = self._name in self._forms.custom
+        events.append(CallStarted(self._index, self._name, custom))
+        raw = INPUT_OPENING if self._name in self._forms.raw else ""
+        self._expect("after name", self._forms.syntax.before_arguments + raw)
+        self._json, self._input = JsonEnd(), InputReader() if custom else None
+
+    def _expect(self, state: str, *texts: str) -> None:
+        self._state, self._expected, self._seen = state, texts, ""
+        if "" in texts:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """The fixed text is complete."""
+        syntax = self._forms.syntax
+        match self._state:
+            case "before name":
+                self._state, self._name = "name", ""
+            case "after name":
+                self._state = "raw" if self._name in self._forms.raw else "arguments"
+            case "after":
+                more = () if syntax.between is None else (syntax.between + syntax.before_name,)
+                self._state, self._expected, self._seen = "between", (*more, syntax.closing), ""
+            case _ if self._seen == syntax.closing:
+                self._state, self._expected = "end", ()
+            case _:
+                self._index += 1
+                self._state, self._name = "name", ""
 
 
 class JsonEnd:

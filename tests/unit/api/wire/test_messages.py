@@ -11,7 +11,6 @@ from antiphon.core.errors import (
     InvalidType,
     InvalidValue,
     MissingParameter,
-    UnsupportedParameter,
 )
 from antiphon.core.messages import Message, ToolCall
 
@@ -108,9 +107,9 @@ def test_unknown_keys_are_ignored() -> None:
             "messages[0].tool_calls[0].type",
         ),
         (
-            {"role": "assistant", "tool_calls": [{"id": "c", "type": "custom"}]},
-            UnsupportedParameter,
-            "messages[0].tool_calls[0].type",
+            {"role": "assistant", "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "f"}}]},
+            MissingParameter,
+            "messages[0].tool_calls[0].custom.input",
         ),
         (
             {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f"}}]},

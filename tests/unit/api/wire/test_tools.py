@@ -19,9 +19,8 @@ from antiphon.core.errors import (
     InvalidValue,
     MissingParameter,
     StringTooLong,
-    UnsupportedParameter,
 )
-from antiphon.core.messages import FunctionTool, ToolChoice
+from antiphon.core.messages import CustomTool, FunctionTool, ToolChoice, ToolGrammar
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 
@@ -29,6 +28,16 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 def tool(**function: object) -> dict[str, object]:
     """A function tool on the wire, with a key that nobody knows."""
     return {"type": "function", "function": {"name": "f", **function}, "cache_control": {}}
+
+
+def custom(**fields: object) -> dict[str, object]:
+    """A custom tool on the wire."""
+    return {"type": "custom", "custom": {"name": "c", **fields}}
+
+
+def grammar(syntax: object, definition: object) -> dict[str, object]:
+    """A custom tool whose input has a grammar."""
+    return custom(format={"type": "grammar", "grammar": {"syntax": syntax, "definition": definition}})
 
 
 def named(name: str) -> dict[str, object]:
@@ -47,6 +56,21 @@ def test_tools_are_read_whole() -> None:
     assert read_functions(Cursor([{"name": "f", "parameters": SCHEMA}])) == (FunctionTool("f", None, SCHEMA),)
 
 
+def test_custom_tools_are_read_whole() -> None:
+    """Free text where nothing else is said."""
+    tools = [
+        custom(description="d"),
+        custom(name="t", format={"type": "text"}),
+        {**grammar("lark", "start: /a/"), "x": 1},
+    ]
+
+    assert read_tools(Cursor([tools[0]])) == (CustomTool("c", "d"),)
+    assert read_tools(Cursor(tools[1:])) == (
+        CustomTool("t"),
+        CustomTool("c", None, ToolGrammar("lark", "start: /a/")),
+    )
+
+
 @pytest.mark.parametrize("parameters", [None, {}, {"type": "object"}, {"type": ["object", "null"]}])
 def test_function_without_arguments_passes(parameters: object) -> None:
     """Frameworks spell it in many ways."""
@@ -60,7 +84,14 @@ def test_function_without_arguments_passes(parameters: object) -> None:
         ([1], InvalidType, "tools[0]"),
         ([{}] * (MAX_TOOLS + 1), ArrayTooLong, "tools"),
         ([{}], MissingParameter, "tools[0].type"),
-        ([{"type": "custom", "custom": {"name": "f"}}], UnsupportedParameter, "tools[0].type"),
+        ([custom(name="a b")], InvalidValue, "tools[0].custom.name"),
+        ([tool(), custom(name="f")], InvalidValue, "tools[1].custom.name"),
+        ([custom(description=1)], InvalidType, "tools[0].custom.description"),
+        ([custom(format="text")], InvalidType, "tools[0].custom.format"),
+        ([custom(format={"type": "json"})], InvalidValue, "tools[0].custom.format.type"),
+        ([custom(format={"type": "grammar"})], MissingParameter, "tools[0].custom.format.grammar"),
+        ([grammar("gbnf", "x")], InvalidValue, "tools[0].custom.format.grammar.syntax"),
+        ([grammar("lark", None)], InvalidType, "tools[0].custom.format.grammar.definition"),
         ([{"type": "retrieval"}], InvalidValue, "tools[0].type"),
         ([{"type": "function"}], MissingParameter, "tools[0].function"),
         ([tool(), tool(name=1)], InvalidType, "tools[1].function.name"),
@@ -120,9 +151,13 @@ def test_parameters_that_are_no_object_are_refused(kind: object, got: str) -> No
             ToolChoice("auto", ("f", "g")),
         ),
         (
-            {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [named("f")]}},
-            ToolChoice("required", ("f",)),
+            {
+                "type": "allowed_tools",
+                "allowed_tools": {"mode": "required", "tools": [named("f"), custom(name="g")]},
+            },
+            ToolChoice("required", ("f", "g")),
         ),
+        (custom(), ToolChoice("named", ("c",))),
     ],
 )
 def test_choice_is_read(value: object, choice: ToolChoice) -> None:
@@ -137,7 +172,7 @@ def test_choice_is_read(value: object, choice: ToolChoice) -> None:
         ("any", InvalidValue, "choice"),
         ({}, MissingParameter, "choice.type"),
         ({"type": "function"}, MissingParameter, "choice.function"),
-        ({"type": "custom", "custom": {"name": "f"}}, UnsupportedParameter, "choice.type"),
+        ({"type": "custom"}, MissingParameter, "choice.custom"),
         ({"type": "mcp"}, InvalidValue, "choice.type"),
         (
             {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}},

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from antiphon.core.generation import Constraint
-from antiphon.core.messages import FunctionTool, ToolChoice
+from antiphon.core.messages import CustomTool, FunctionTool, ToolChoice, ToolGrammar
 from antiphon.engine.constraint import ConstraintCompiler
-from antiphon.text.tools.grammar import MAX_CALLS, arguments_schema, tool_constraint
+from antiphon.text.tools.custom import as_function, raw_grammars
+from antiphon.text.tools.grammar import MAX_CALLS, CallRules, arguments_schema, tool_constraint
 from tests.byte_grammar import accepts, byte_compiler
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -99,6 +100,49 @@ def test_arguments_nobody_described_are_left_out(parameters: dict[str, object], 
 
     assert schema["type"] == "object"
     assert (schema.get("additionalProperties") is False) == closed
+
+
+LARK = """start: expr
+expr: NUMBER (("+" | "*") NUMBER)*
+NUMBER: /[0-9]+/
+%ignore / +/
+"""
+CALC = CustomTool("calc", None, ToolGrammar("lark", LARK))
+PLATE = CustomTool("plate", None, ToolGrammar("regex", "[A-Z]{2}[/ ][0-9]+"))
+HEAD = '<tool_call>\n{"name": "%s", "arguments": {"input":"'
+
+
+@pytest.mark.parametrize(
+    ("choice", "accepted", "refused"),
+    [
+        (
+            ToolChoice("required"),
+            [HEAD % "calc" + "1 + 22", HEAD % "plate" + 'AB/12"}}\n</tool_call>\n' + NOW],
+            [
+                HEAD % "calc" + "1 +",
+                HEAD % "calc" + '1"}}\n</tool_call>',
+                HEAD % "plate" + 'AB"}}\n</tool_call>',
+                NOW + "\n" + HEAD % "calc" + "1",
+                "1 + 2",
+            ],
+        ),
+        (
+            ToolChoice("named", ("calc",)),
+            [HEAD % "calc" + "1"],
+            [NOW, HEAD % "plate" + 'AB 1"}}\n</tool_call>'],
+        ),
+        (ToolChoice("auto"), [TEXT, TEXT + HEAD % "calc" + "7*7", NOW], [HEAD % "calc" + "x"]),
+    ],
+)
+def test_input_of_a_custom_tool_is_in_its_grammar(
+    choice: ToolChoice, accepted: list[str], refused: list[str], compiler: ConstraintCompiler
+) -> None:
+    """A Lark input is raw and ends the answer; others are JSON like any argument."""
+    tools = [as_function(tool) for tool in (CALC, PLATE, *TOOLS)]
+    held = tool_constraint(tools, choice, True, None, CallRules(raw=raw_grammars([CALC, PLATE])))
+
+    assert [text for text in accepted if not accepts(compiler, held, text)] == []
+    assert [text for text in refused if accepts(compiler, held, text)] == []
 
 
 def test_schema_texts_cannot_leave_the_grammar(compiler: ConstraintCompiler) -> None:

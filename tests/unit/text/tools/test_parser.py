@@ -4,14 +4,14 @@ import pytest
 
 from antiphon.text.tools.parser import CallArguments, CallMalformed, CallParser, CallStarted
 
-ONE = '\n{"name": "f", "arguments": {"a":"}\\"{"}}\n</tool_call>'
+ONE = '<tool_call>\n{"name": "f", "arguments": {"a":"}\\"{"}}\n</tool_call>'
 
 
 def test_call_is_told_as_it_is_written() -> None:
     """The name when it is complete, the arguments piece by piece."""
     parser = CallParser()
 
-    assert parser.push('\n{"name": "get_') == []
+    assert parser.push('<tool_call>\n{"name": "get_') == []
     assert parser.push('weather", "arguments": {"ci') == [
         CallStarted(0, "get_weather"),
         CallArguments(0, '{"ci'),
@@ -22,7 +22,7 @@ def test_call_is_told_as_it_is_written() -> None:
 
 def test_several_calls_are_numbered() -> None:
     """One after the other; brackets and quotes inside strings end nothing."""
-    assert CallParser().push(f"{ONE}\n<tool_call>{ONE}") == [
+    assert CallParser().push(f"{ONE}\n{ONE}") == [
         CallStarted(0, "f"),
         CallArguments(0, '{"a":"}\\"{"}'),
         CallStarted(1, "f"),
@@ -31,7 +31,8 @@ def test_several_calls_are_numbered() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x", '\n{"name":x', '\n{"name": "f", "args', f"{ONE}x", f"{ONE}\n<tool_call>x"]
+    "text",
+    ["x", '<tool_call>\n{"name":x', '<tool_call>\n{"name": "f", "args', f"{ONE}x", f"{ONE}\n<tool_call>x"],
 )
 def test_text_of_another_form_is_an_error(text: str) -> None:
     """No grammar of ours allows it."""

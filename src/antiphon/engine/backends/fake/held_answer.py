@@ -3,6 +3,7 @@
 Of Lark it understands what grammars of tool calls are made of: rules of alternatives, references,
 quoted literals, `(…){m,n}`, schemas behind `%json`, and texts of any length, of which it writes a
 few words. Chance picks the alternative; what may be repeated is written as seldom as possible.
+Through any other grammar, and regular expressions, `walked_answer` walks with the real grammar engine.
 
 Invariant: an answer is made under the whole constraint or not at all.
 """
@@ -10,17 +11,19 @@ Invariant: an answer is made under the whole constraint or not at all.
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from random import Random
-from typing import Final, NoReturn
+from typing import Final
 
-from antiphon.core.errors import SchemaRefused
 from antiphon.core.generation import Constraint
 from antiphon.engine.backends.fake.json_answer import json_answer, json_text
+from antiphon.engine.backends.fake.walked_answer import walked_answer
 
 _ITEM: Final = re.compile(r'("(?:[^"\\]|\\.)*")|([A-Za-z_]\w*)|\(([^()]*)\)\{(\d+),\d+\}|(\|)|\s+')
-_ANY: Final = "(?s:.*)"
-_TEXT_TO: Final = re.compile(r"/\(\?s:\.\*\)(<\w+>)/")
-_TEXT_WITHOUT: Final = re.compile(rf"/{re.escape(_ANY)}/ & ~/{re.escape(_ANY)}(<\w+>){re.escape(_ANY)}/")
+_ANY: Final = re.escape("(?s:.*)")
+_PART: Final = r"((?:[^|()/\\]|\\.)*)"
+_TEXT_TO: Final = re.compile(rf"/{_ANY}\({_PART}\)/", re.DOTALL)
+_TEXT_WITHOUT: Final = re.compile(rf"/{_ANY}/ & ~/{_ANY}\(.*\){_ANY}/", re.DOTALL)
 _WORDS: Final = ("The river waits.", "A lamp answers: café.", "Quiet sings the stone. 🦜", "")
 _MAX_DEPTH: Final = 16
 
@@ -31,9 +34,14 @@ def held_answer(constraint: Constraint, chance: Random) -> str:
     Raises:
         SchemaRefused: the constraint is beyond this module, or nothing can satisfy it.
     """
-    if constraint.kind == "lark":
-        return _Grammar(constraint.text, chance).rule("start", 0)
-    return json_answer(constraint, chance)
+    if constraint.kind == "json_schema":
+        return json_answer(constraint, chance)
+    if constraint.kind == "lark" and "%lark" not in constraint.text:
+        with suppress(_Unreadable):
+            grammar = _Grammar(constraint.text, chance)
+            grammar.check()
+            return grammar.rule("start", 0)
+    return walked_answer(constraint)
 
 
 def check_constraint(constraint: Constraint) -> None:
@@ -42,14 +50,11 @@ def check_constraint(constraint: Constraint) -> None:
     Raises:
         SchemaRefused: it cannot.
     """
-    if constraint.kind == "lark":
-        _Grammar(constraint.text, Random(0)).check()
-    else:
-        json_answer(constraint, Random(0))
+    held_answer(constraint, Random(0))
 
 
-def _refuse() -> NoReturn:
-    raise SchemaRefused("", "the fake engine does not know this grammar.")
+class _Unreadable(Exception):
+    """The grammar has more to it than this module understands."""
 
 
 class _Grammar:
@@ -67,7 +72,7 @@ class _Grammar:
     def rule(self, name: str, depth: int) -> str:
         body = self._rules.get(name)
         if body is None or depth > _MAX_DEPTH:
-            _refuse()
+            raise _Unreadable
         if body.startswith("%json "):
             return json_text(body.removeprefix("%json "), self._chance)
         if body.startswith("/"):
@@ -77,9 +82,9 @@ class _Grammar:
     def _any_text(self, body: str) -> str:
         words = self._chance.choice(_WORDS)
         if match := _TEXT_TO.fullmatch(body):
-            return words + match[1]
+            return words + re.sub(r"\\(.)", r"\1", match[1].replace(r"\n", "\n"))
         if _TEXT_WITHOUT.fullmatch(body) is None:
-            _refuse()
+            raise _Unreadable
         return words
 
     def _expansion(self, body: str, depth: int) -> str:
@@ -88,7 +93,7 @@ class _Grammar:
         while position < len(body):
             match = _ITEM.match(body, position)
             if match is None:
-                _refuse()
+                raise _Unreadable
             literal, reference, group, least, bar = match.groups()
             position = match.end()
             if bar:

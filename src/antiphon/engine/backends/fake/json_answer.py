@@ -1,7 +1,7 @@
 """A JSON text that is valid under a simple schema, or an honest refusal.
 
 Understands `type`, `properties`, `required`, `items`, `minItems`, `maxItems`, `minLength`,
-`maxLength`, `minimum`, `maximum`, `enum`, `const`, `anyOf` and `$ref` into the schema's own
+`maxLength`, `pattern`, `minimum`, `maximum`, `enum`, `const`, `anyOf` and `$ref` into the schema's own
 definitions. Anything else is refused: an answer is never made under half of a schema.
 
 Invariant: chance decides values, never structure; a schema answered once is answered always.
@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from antiphon.core.errors import SchemaRefused
 from antiphon.core.generation import Constraint
+from antiphon.engine.backends.fake.walked_answer import walked_answer
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -37,7 +38,7 @@ KEYWORDS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "object": frozenset({"properties", "required", "additionalProperties"}),
         "array": frozenset({"items", "minItems", "maxItems"}),
-        "string": frozenset({"minLength", "maxLength"}),
+        "string": frozenset({"minLength", "maxLength", "pattern"}),
         "integer": frozenset({"minimum", "maximum"}),
         "number": frozenset({"minimum", "maximum"}),
         "boolean": frozenset(),
@@ -168,6 +169,9 @@ class _Answerer:
         return [self.value(schema.get("items", {}), depth + 1) for _ in range(count)]
 
     def _string(self, schema: dict[str, Json]) -> str:
+        if "pattern" in schema:
+            _allow_only(schema, {"type", "pattern"})
+            return walked_answer(Constraint("regex", str(schema["pattern"])))
         low, high = _bounds(schema, "minLength", "maxLength", 0, math.inf)
         if low > MAX_STRING:
             _refuse("the smallest answer is too large for the fake engine.")

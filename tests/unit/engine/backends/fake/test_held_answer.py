@@ -1,5 +1,6 @@
 """Answers of the fake engine under grammars."""
 
+import re
 from random import Random
 
 import pytest
@@ -32,8 +33,8 @@ def test_chance_picks_the_alternative() -> None:
 
 def test_any_text_keeps_away_from_the_tag() -> None:
     """Or ends in it, as the rule says."""
-    without = lark("start: TEXT", "TEXT: /(?s:.*)/ & ~/(?s:.*)<t>(?s:.*)/")
-    up_to = lark("start: text", "text[lazy]: /(?s:.*)<t>/")
+    without = lark("start: TEXT", "TEXT: /(?s:.*)/ & ~/(?s:.*)(<t>)(?s:.*)/")
+    up_to = lark("start: text", "text[lazy]: /(?s:.*)(<t>)/")
 
     for seed in range(20):
         assert "<t>" not in held_answer(without, Random(seed))
@@ -41,16 +42,34 @@ def test_any_text_keeps_away_from_the_tag() -> None:
 
 
 @pytest.mark.parametrize(
-    "grammar",
+    ("constraint", "answer"),
     [
-        lark("start: /a/"),
-        lark("start: b"),
-        lark("start: start"),
-        lark("start: a?", 'a: "x"'),
-        lark('b: "x"', "c: d"),
+        (lark("start: /a/"), "a"),
+        (lark("start: a? b", 'a: "x"', 'b: "y"{2}'), "[x]?yy"),
+        (lark('start: "f(" inner', 'inner: %lark {\nstart: "b" /[0-9]{2}/ ")"\n}'), r"f\(b\d\d\)"),
+        (Constraint("regex", "[ab]{3}|é"), "[ab]{3}|é"),
     ],
 )
-def test_grammar_beyond_the_fake_is_refused(grammar: Constraint) -> None:
-    """It never answers under half of one."""
-    with pytest.raises(SchemaRefused, match="grammar"):
-        check_constraint(grammar)
+def test_other_constraints_are_walked_through(constraint: Constraint, answer: str) -> None:
+    """With the real grammar engine, always the same way."""
+    check_constraint(constraint)
+
+    assert re.fullmatch(answer, held_answer(constraint, Random(0)))
+    assert held_answer(constraint, Random(0)) == held_answer(constraint, Random(1))
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        lark("start: b"),
+        lark("start: start"),
+        lark('b: "x"', "c: d"),
+        Constraint("regex", "(a"),
+        Constraint("regex", "[ab]{5000}"),
+        Constraint("lark", "start: %lark {\n"),
+    ],
+)
+def test_constraint_without_an_answer_is_refused(constraint: Constraint) -> None:
+    """It does not compile, or its answers are too long."""
+    with pytest.raises(SchemaRefused):
+        check_constraint(constraint)

@@ -1,6 +1,7 @@
 """The fake engine's JSON: valid where it answers, honest where it does not."""
 
 import json
+import re
 from random import Random
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from antiphon.core.errors import SchemaRefused
 from antiphon.core.generation import Constraint
 from antiphon.engine.backends.fake.held_answer import check_constraint
-from antiphon.engine.backends.fake.json_answer import json_answer
+from antiphon.engine.backends.fake.json_answer import json_answer, json_text
 
 TREE = {
     "type": "object",
@@ -68,7 +69,7 @@ def test_keys_come_in_the_schema_s_order() -> None:
     ("schema", "reason"),
     [
         ({"type": "string", "minLength": 5, "maxLength": 2}, "greater than"),
-        ({"type": "string", "pattern": "a+"}, "'pattern'"),
+        ({"type": "string", "format": "date"}, "'format'"),
         ({"type": "string", "minLength": 10**9}, "too large"),
         ({"type": "array", "minItems": 10**9}, "too large"),
         ({"type": "integer", "minimum": 1.2, "maximum": 1.8}, "no integer"),
@@ -97,16 +98,18 @@ def test_schema_beyond_the_fake_is_refused(schema: Any, reason: str) -> None:
     assert reason in refused.value.reason
 
 
-@pytest.mark.parametrize(
-    ("constraint", "reason"),
-    [
-        (Constraint("regex", "a+"), "regex"),
-        (Constraint("json_schema", "{"), "not JSON"),
-    ],
-)
-def test_constraint_of_another_kind_is_refused(constraint: Constraint, reason: str) -> None:
-    """Only JSON Schemas are understood."""
+def test_schema_that_is_not_json_is_refused() -> None:
+    """Whoever wrote it."""
     with pytest.raises(SchemaRefused) as refused:
-        check_constraint(constraint)
+        check_constraint(Constraint("json_schema", "{"))
 
-    assert reason in refused.value.reason
+    assert "not JSON" in refused.value.reason
+
+
+def test_pattern_is_matched() -> None:
+    """As a whole, and alone among what a schema says of a text."""
+    schema = {"type": "string", "pattern": '^(?:a"[0-9]{2})$'}
+
+    assert re.fullmatch('a"[0-9]{2}', json.loads(json_text(json.dumps(schema), Random(0))))
+    with pytest.raises(SchemaRefused):
+        json_text(json.dumps({**schema, "minLength": 3}), Random(0))
