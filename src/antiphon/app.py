@@ -324,6 +324,7 @@ def _api_options(settings: Settings) -> ApiOptions:
         allowed_hosts=LOOPBACK_HOSTS | {name.lower() for name in settings.allow_host},
         strict_fields=settings.strict_fields,
         playground=settings.playground,
+        reasoning_field=settings.reasoning_field,
     )
 
 

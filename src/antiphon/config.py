@@ -71,6 +71,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: Annotated[
         int, _about("Serve Prometheus metrics on this port of loopback; 0 serves none", ge=0, le=65535)
     ] = 0
+    reasoning_field: Annotated[
+        Literal["reasoning_content", "reasoning"], _about("The key of what a thinking model thought")
+    ] = "reasoning_content"
     threads: Annotated[int, _about("CPU threads of the engine; 0: all cores", ge=0)] = 0
     kv_cache_mib: Annotated[int, _about("Memory for the KV cache, in MiB", ge=16)] = 1024
     kv_cache_type: Annotated[

@@ -14,6 +14,7 @@ from antiphon.core.events import (
     ChoiceEnded,
     Completed,
     Failed,
+    ReasoningDelta,
     ScoredToken,
     TextDelta,
     ToolArgumentsDelta,
@@ -260,6 +261,50 @@ CASES = {
 "logprobs":{"content":[],"refusal":null},"finish_reason":"tool_calls"},{"index":2,"message":{"role":"assistant","content":"c",
 "refusal":null,"annotations":[]},"logprobs":{"content":[{"token":"c","logprob":-0.5,"bytes":[99],"top_logprobs":[]}],
 "refusal":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,
+"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},{details}},{tail}}""",
+    ),
+    "reasoning": Case(
+        steps=(
+            ReasoningDelta(0, "Hm"),
+            ReasoningDelta(0, "!"),
+            TextDelta(0, "Hi"),
+            ChoiceEnded(0, "stop"),
+            Completed(Usage(prompt_tokens=1, completion_tokens=4, reasoning_tokens=3)),
+        ),
+        stream="""
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"reasoning_content":"Hm"},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"reasoning_content":"!"},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"content":"Hi"},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}
+[DONE]""",
+        whole="""
+{{head},"choices":[{"index":0,"message":{"role":"assistant","content":"Hi","refusal":null,"annotations":[],
+"reasoning_content":"Hm!"},"logprobs":null,"finish_reason":"stop"}],
+"usage":{"prompt_tokens":1,"completion_tokens":4,"total_tokens":5,
+"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":3,
+"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}},{tail}}""",
+    ),
+    "reasoning, then a call": Case(
+        fields={"tools": TOOLS},
+        steps=(
+            ReasoningDelta(0, "Hm"),
+            *CALL[:1],
+            ToolArgumentsDelta(0, 0, "{}"),
+            ChoiceEnded(0, "tool_calls"),
+            Completed(Usage(prompt_tokens=1, completion_tokens=2)),
+        ),
+        stream="""
+{{head},"choices":[{"index":0,"delta":{"role":"assistant","content":null,"refusal":null},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"reasoning_content":"Hm"},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_a1","type":"function","function":{"name":"f","arguments":""}}]},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]},"logprobs":null,"finish_reason":null}]}
+{{head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"tool_calls"}]}
+[DONE]""",
+        whole="""
+{{head},"choices":[{"index":0,"message":{"role":"assistant","content":null,"refusal":null,"annotations":[],
+"reasoning_content":"Hm","tool_calls":[{"id":"call_a1","type":"function","function":{"name":"f","arguments":"{}"}}]},
+"logprobs":null,"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,
 "prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},{details}},{tail}}""",
     ),
     "failure": Case(

@@ -72,7 +72,7 @@ def decode_chat(body: object, models: ModelRegistry, options: ApiOptions) -> Cha
         include_usage=stream_options.include_usage,
         obfuscate=stream_options.include_obfuscation,
         functions=bool(values[fields.FUNCTIONS]),
-        wish=store_wish(body, values),
+        wish=store_wish(body, values, options),
         ignored=unknown,
     )
 
@@ -98,7 +98,7 @@ def _request(values: FieldValues) -> ChatRequest:
         parallel_tool_calls=values[fields.PARALLEL_TOOL_CALLS] and not values[fields.FUNCTIONS],
         tier=_TIERS.get(values[fields.SERVICE_TIER], "default"),
         cache_key=values[fields.PROMPT_CACHE_KEY],
-        template_options=values[fields.CHAT_TEMPLATE_KWARGS],
+        template_options=_template_options(values),
     )
 
 
@@ -135,6 +135,16 @@ def _check_choice(name: str, among: str, choice: ToolChoice | None, tools: tuple
     if missing:
         reason = f"Invalid value for '{name}': '{excerpt(min(missing))}' is not in '{among}'."
         raise InvalidValue(name, reason, code=None)
+
+
+def _template_options(values: FieldValues) -> Mapping[str, bool | str]:
+    """The switches of the chat template; what is said of one by name wins over the effort."""
+    effort, options = values[fields.REASONING_EFFORT], values[fields.CHAT_TEMPLATE_KWARGS]
+    if effort is None:
+        return options
+    thinks = effort != "none"
+    by_effort: dict[str, bool | str] = {"enable_thinking": thinks, "thinking": thinks}
+    return {**by_effort, "reasoning_effort": effort, **options}
 
 
 def _sampling(values: FieldValues) -> SamplingOptions:

@@ -1,9 +1,9 @@
 """From the conversation vocabulary to the wire: events become chunks, or fold into one completion.
 
 Both are machines without I/O. `ChunkEncoder` gives the chunks of a stream in OpenAI's order: a
-role chunk per choice, text, calls, one finish chunk per choice, the usage chunk when asked for. Where
-the answer may be a call, the role waits for its first event: it comes with the call's head then. An
-unstreamed answer is `CompletionFold` over the very same events. Keys are in the order OpenAI
+role chunk per choice, reasoning, text, calls, one finish chunk per choice, the usage chunk when asked
+for. Where the answer may be a call, the role waits for its first event: it comes with the call's head
+then. An unstreamed answer is `CompletionFold` over the very same events. Keys are in the order OpenAI
 writes them; a key that has nothing to say is left out where OpenAI leaves it out.
 
 Invariant: per choice one role, then text, then calls, then one finish reason; nothing after `Completed`;
@@ -22,6 +22,7 @@ from antiphon.core.events import (
     ChoiceEnded,
     Completed,
     FinishReason,
+    ReasoningDelta,
     ScoredToken,
     TextDelta,
     ToolArgumentsDelta,
@@ -31,7 +32,7 @@ from antiphon.core.events import (
 
 Json = dict[str, Any]
 
-ChoiceEvent = TextDelta | ToolCallStarted | ToolArgumentsDelta | ChoiceEnded
+ChoiceEvent = ReasoningDelta | TextDelta | ToolCallStarted | ToolArgumentsDelta | ChoiceEnded
 
 LOWEST_LOGPROB = -9999.0
 """Stands for minus infinity, which JSON cannot write."""
@@ -64,6 +65,8 @@ class AnswerShape:
     """Whether it has text or begins with a call is known with its first event only."""
     functions: bool = False
     """Its call is spelled in the deprecated form."""
+    reasoning_field: str = "reasoning_content"
+    """The key of what the model thought."""
 
 
 class ChunkEncoder:
@@ -107,12 +110,16 @@ class ChunkEncoder:
         """The role and what an event adds to it."""
         if isinstance(event, ToolCallStarted):
             return [self._role_chunk(event.choice, {"content": None, **self._call_head(event)})]
-        return [self._role_chunk(event.choice, {"content": ""}), *self._more(event)]
+        thinks = isinstance(event, ReasoningDelta)
+        self._silent.update([event.choice] if thinks else ())
+        return [self._role_chunk(event.choice, {"content": None if thinks else ""}), *self._more(event)]
 
     def _more(self, event: ChoiceEvent) -> list[Json]:
         """What an event adds to a choice that has its role."""
         index = event.choice
         match event:
+            case ReasoningDelta(_, text):
+                return [self._choice_chunk(index, {self._shape.reasoning_field: text}, None, None)]
             case TextDelta(_, text, tokens):
                 self._silent.discard(index)
                 logprobs = _logprobs(tokens) if self._shape.logprobs else None
@@ -179,6 +186,7 @@ class CompletionFold:
         self._head = head
         self._shape = shape
         self._texts: list[list[str]] = [[] for _ in range(head.choices)]
+        self._thoughts: list[list[str]] = [[] for _ in range(head.choices)]
         self._tokens: list[list[ScoredToken]] = [[] for _ in range(head.choices)]
         self._calls: list[list[ToolCallStarted]] = [[] for _ in range(head.choices)]
         self._arguments: dict[tuple[int, int], list[str]] = {}
@@ -188,6 +196,8 @@ class CompletionFold:
     def push(self, event: AnswerEvent) -> None:
         """Take the next event."""
         match event:
+            case ReasoningDelta(choice, text):
+                self._thoughts[choice].append(text)
             case TextDelta(choice, text, tokens):
                 self._texts[choice].append(text)
                 self._tokens[choice].extend(tokens)
@@ -235,6 +245,8 @@ class CompletionFold:
             "refusal": None,
             "annotations": [],
         }
+        if self._thoughts[index]:
+            message[self._shape.reasoning_field] = "".join(self._thoughts[index])
         if not calls:
             return message
         return message | ({"function_call": calls[0]} if self._shape.functions else {"tool_calls": calls})
@@ -290,7 +302,7 @@ def _usage(usage: Usage) -> Json:
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, "audio_tokens": 0},
         "completion_tokens_details": {
-            "reasoning_tokens": 0,
+            "reasoning_tokens": usage.reasoning_tokens,
             "audio_tokens": 0,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,

@@ -18,6 +18,8 @@ class ApiOptions:
     """Refuse unknown top-level fields, as OpenAI does, instead of naming them in a header."""
     playground: bool = True
     """Serve the pages for people."""
+    reasoning_field: str = "reasoning_content"
+    """The key of what a model thought, in messages and deltas."""
     max_choices: int = 128
     """The largest `n`."""
     max_body: int = 4 * 1024 * 1024

@@ -12,6 +12,7 @@ import msgspec
 
 from antiphon.api.encode import AnswerHead, AnswerShape, CompletionFold, Json, completion_id
 from antiphon.api.errors import IdNotFound
+from antiphon.api.options import ApiOptions
 from antiphon.api.wire import fields
 from antiphon.api.wire.fields import FieldValues
 from antiphon.core.stored import Keeping, StoredCompletion
@@ -35,7 +36,7 @@ class StoreWish:
         return Keeping(project, request_id, self.messages, self.facts, self.metadata)
 
 
-def store_wish(body: Mapping[str, Any], values: FieldValues) -> StoreWish | None:
+def store_wish(body: Mapping[str, Any], values: FieldValues, options: ApiOptions) -> StoreWish | None:
     """What to keep of a valid request, or None where it does not ask to be stored."""
     if not values[fields.STORE]:
         return None
@@ -48,7 +49,11 @@ def store_wish(body: Mapping[str, Any], values: FieldValues) -> StoreWish | None
         "frequency_penalty": values[fields.FREQUENCY_PENALTY],
         "response_format": body.get("response_format"),
         "input_user": body.get("user"),
-        _SHAPE: {"logprobs": values[fields.LOGPROBS], "functions": bool(values[fields.FUNCTIONS])},
+        _SHAPE: {
+            "logprobs": values[fields.LOGPROBS],
+            "functions": bool(values[fields.FUNCTIONS]),
+            "reasoning_field": options.reasoning_field,
+        },
     }
     return StoreWish(body["messages"], facts, values[fields.METADATA])
 

@@ -1,8 +1,9 @@
 """What the assistant says, as it says it: the events of one completion.
 
-Invariant: per choice any number of `TextDelta`s, then the calls, one after the other, each one
-`ToolCallStarted` and its `ToolArgumentsDelta`s; then one `ChoiceEnded`; then one `Completed` for
-the whole. A completion that cannot go on ends in one `Failed` instead, and nothing follows.
+Invariant: per choice any number of `ReasoningDelta`s, then of `TextDelta`s, then the calls, one after
+the other, each one `ToolCallStarted` and its `ToolArgumentsDelta`s; then one `ChoiceEnded`; then one
+`Completed` for the whole. A completion that cannot go on ends in one `Failed` instead, and nothing
+follows.
 """
 
 from dataclasses import dataclass
@@ -45,6 +46,14 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More of what a choice thinks before it answers. Never splits a character."""
+
+    choice: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallStarted:
     """A choice begins to call a tool; the choice's calls are numbered from 0."""
 
@@ -81,6 +90,8 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Of the completion's tokens, those that were thought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +108,7 @@ class Failed:
     error: AntiphonError
 
 
-AnswerEvent = TextDelta | ToolCallStarted | ToolArgumentsDelta | ChoiceEnded | Completed
+AnswerEvent = ReasoningDelta | TextDelta | ToolCallStarted | ToolArgumentsDelta | ChoiceEnded | Completed
 """The events of an answer that goes well."""
 
 AssistantEvent = AnswerEvent | Failed

@@ -36,6 +36,8 @@ class Message:
     """Of an assistant: what it called, answered by the messages that follow."""
     tool_call_id: str | None = None
     """Of a tool: the call that this answers."""
+    reasoning: str = ""
+    """Of an assistant: what it thought before it said this."""
 
 
 @dataclass(frozen=True, slots=True)

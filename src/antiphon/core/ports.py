@@ -103,6 +103,11 @@ class Tokenizer(Protocol):
 class ChatTemplate(Protocol):
     """The model's own way of writing a conversation down."""
 
+    @property
+    def reasoning_tags(self) -> tuple[str, str] | None:
+        """What opens and closes the block in which the model thinks; None: it does not think."""
+        ...
+
     def render(
         self,
         messages: Sequence[Message],

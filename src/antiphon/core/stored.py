@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from antiphon.core.events import AnswerEvent, Completed, TextDelta, ToolArgumentsDelta, ToolCallStarted
+from antiphon.core.events import (
+    AnswerEvent,
+    Completed,
+    ReasoningDelta,
+    TextDelta,
+    ToolArgumentsDelta,
+    ToolCallStarted,
+)
 
 Order = Literal["asc", "desc"]
 
@@ -89,8 +96,12 @@ def _text_of(event: AnswerEvent) -> tuple[type, float, int]:
 
 
 def _join(run: Sequence[AnswerEvent]) -> Sequence[AnswerEvent]:
-    text = "".join(event.text for event in run if isinstance(event, TextDelta | ToolArgumentsDelta))
+    text = "".join(
+        event.text for event in run if isinstance(event, ReasoningDelta | TextDelta | ToolArgumentsDelta)
+    )
     match run[0]:
+        case ReasoningDelta(choice):
+            return [ReasoningDelta(choice, text)]
         case TextDelta(choice):
             tokens = (token for event in run if isinstance(event, TextDelta) for token in event.tokens)
             return [TextDelta(choice, text, tuple(tokens))]

@@ -1,4 +1,4 @@
-"""The text of one choice: tokens → opening of a call → stop strings → characters → `TextDelta`.
+"""The text of one choice: tokens → reasoning → opening of a call → stop strings → characters → `TextDelta`.
 
 Tokens are taken one by one, so what is delivered and what is counted never depends on how the
 engine grouped them. Where neither stop strings nor logprobs are asked for, a whole group is
@@ -9,7 +9,9 @@ string cuts in two keeps its score, and one of which nothing is delivered loses 
 without bytes counts as delivered once everything before it is.
 
 Where calls are possible the text ends at what opens the first one. That and all that comes behind
-it is kept for whoever reads calls: stop strings and scores are of the text alone.
+it is kept for whoever reads calls: stop strings and scores are of the text alone. So it is with what
+is thought before the text, which is kept and counted apart. Tokens of which it is not known yet
+whether they are thought or said wait.
 
 Invariant: for any grouping of the same tokens the concatenated text, the concatenated scores, the
 count and the end are the same.
@@ -22,6 +24,7 @@ from antiphon.core.events import AlternativeToken, ScoredToken, TextDelta
 from antiphon.core.generation import TokenDelta, TokenLogprob
 from antiphon.core.ports import Tokenizer
 from antiphon.text.detokenize import Detokenizer
+from antiphon.text.reasoning import ReasoningSplitter
 from antiphon.text.stop import StopMatcher, StopStrings
 
 
@@ -44,20 +47,36 @@ class TokenScorer:
         return (raw.decode("utf-8", "replace") if raw else self._names.get(token, "")), raw
 
 
+class SpelledTokenizer:
+    """A tokenizer's bytes, with some control tokens as the texts that templates write for them."""
+
+    def __init__(self, tokenizer: Tokenizer, controls: Mapping[str, int]) -> None:
+        """`controls` are those texts, with their ids."""
+        self._bytes = tokenizer.token_bytes
+        self._spelled = {token: text.encode() for text, token in controls.items()}
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The exact bytes a token stands for."""
+        return self._bytes(token_id) or self._spelled.get(token_id, b"")
+
+
 class ChoiceText:
     """Turns the tokens of one choice into its text, up to a stop string."""
 
     def __init__(
         self,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer | SpelledTokenizer,
         scorer: TokenScorer,
         stops: StopStrings,
         min_tokens: int,
         opening: StopStrings | None = None,
+        *,
+        reasoning: ReasoningSplitter | None = None,
     ) -> None:
         """A stop string is not looked for in the first `min_tokens` tokens.
 
         `opening` finds the tag at which the text ends and calls begin, where there may be any.
+        `reasoning` takes what is thought apart, where anything may be.
         """
         self._bytes = tokenizer.token_bytes
         self._scorer = scorer
@@ -65,6 +84,10 @@ class ChoiceText:
         self._min_tokens = min_tokens
         self._opening = StopMatcher(opening) if opening else None
         self._call = bytearray()
+        self._reasoning = reasoning
+        self._thoughts = Detokenizer()
+        self._thought: list[str] = []
+        self._undecided: list[tuple[bytes, Sequence[TokenLogprob]]] = []
         self._detokenizer = Detokenizer()
         self._scores: deque[tuple[int, ScoredToken]] = deque()
         self._arrived = 0
@@ -73,6 +96,8 @@ class ChoiceText:
         """Of these, the ones that went into the detokenizer."""
         self.tokens = 0
         """Tokens generated, up to and including the one that completed a stop string."""
+        self.reasoning_tokens = 0
+        """Of these, the ones of the block of reasoning, its tags included."""
         self.stopped = False
         """A stop string is complete: take no more tokens."""
         self.calling = False
@@ -84,9 +109,15 @@ class ChoiceText:
         self._call.clear()
         return data
 
+    def take_reasoning(self) -> str:
+        """What was thought since this was last asked."""
+        text = "".join(self._thought)
+        self._thought.clear()
+        return text
+
     def push(self, delta: TokenDelta, choice: int) -> TextDelta | None:
         """The text that may be delivered after these tokens, or None where there is none yet."""
-        if self._matcher is None and self._opening is None and not delta.logprobs:
+        if not (self._matcher or self._opening or self._reasoning or delta.logprobs):
             self.tokens += len(delta.token_ids)
             text = self._detokenizer.push(b"".join(map(self._bytes, delta.token_ids)))
             return TextDelta(choice, text) if text else None
@@ -100,10 +131,54 @@ class ChoiceText:
 
     def flush(self, choice: int) -> TextDelta | None:
         """The text that was held back, now that the choice has ended without a stop string."""
-        return self._delta(choice, [*self._rest()])
+        pieces = [self._end_reasoning()]
+        return self._delta(choice, pieces if self.stopped else [*pieces, *self._rest()])
 
     def _take(self, token: int, logprob: Sequence[TokenLogprob]) -> str:
         data = self._bytes(token)
+        if self._reasoning is None:
+            return self._say(data, logprob)
+        return self._think(self._reasoning, data, logprob)
+
+    def _think(self, reasoning: ReasoningSplitter, data: bytes, logprob: Sequence[TokenLogprob]) -> str:
+        """Take a token that may be thought; what of it, and of those that waited, is said."""
+        before = reasoning.state
+        thought, said = reasoning.push(data)
+        self._undecided.append((data, logprob))
+        if reasoning.state == "before":
+            return ""
+        if not reasoning.found:
+            return self._say_undecided()
+        tokens = len(self._undecided)
+        self._undecided.clear()
+        self._thought.append(self._thoughts.push(thought))
+        self.reasoning_tokens += 0 if before == "behind" else tokens
+        if reasoning.state != "over":
+            self.tokens += tokens
+            return ""
+        self._reasoning = None
+        self.tokens += tokens - 1
+        return self._say(said, logprob)
+
+    def _say_undecided(self) -> str:
+        """Nothing is thought any more: what waited is said."""
+        self._reasoning = None
+        waiting, self._undecided = self._undecided, []
+        pieces: list[str] = []
+        for data, logprob in waiting:
+            pieces.append(self._say(data, logprob))
+            if self.stopped:
+                break
+        return "".join(pieces)
+
+    def _end_reasoning(self) -> str:
+        if self._reasoning is None:
+            return ""
+        thought, _ = self._reasoning.flush()
+        self._thought += (self._thoughts.push(thought), self._thoughts.flush())
+        return self._say_undecided()
+
+    def _say(self, data: bytes, logprob: Sequence[TokenLogprob]) -> str:
         self.tokens += 1
         if self.calling:
             self._call += data

@@ -21,6 +21,7 @@ from antiphon.core.events import (
     Completed,
     Failed,
     FinishReason,
+    ReasoningDelta,
     Usage,
 )
 from antiphon.core.generation import ChoiceEnd, EngineEvent
@@ -111,7 +112,9 @@ class Completion:
             if text.stopped:
                 self.generation.stop(choice)
                 reason = "stop"
-        answers: list[AnswerEvent] = [] if delta is None else [delta]
+        thought = text.take_reasoning()
+        answers: list[AnswerEvent] = [ReasoningDelta(choice, thought)] if thought else []
+        answers += [] if delta is None else [delta]
         calls = self.calls[choice]
         answers += calls.push(text.take_call(), choice)
         if reason == "stop" and calls.begun:
@@ -125,7 +128,8 @@ class Completion:
         if self._running:
             return Failed(EngineFailed())
         generated = sum(text.tokens for text in self.texts)
-        return Completed(Usage(self.prompt_tokens, generated, self._cached_tokens))
+        thought = sum(text.reasoning_tokens for text in self.texts)
+        return Completed(Usage(self.prompt_tokens, generated, self._cached_tokens, thought))
 
 
 class _Events(AsyncGenerator[AssistantEvent, None]):

@@ -42,12 +42,13 @@ from antiphon.core.messages import (
 from antiphon.core.ports import ChatTemplate, Engine, Tokenizer
 from antiphon.service.admission import Admission, Lease
 from antiphon.service.choice_calls import ChoiceCalls
-from antiphon.service.choice_text import ChoiceText, TokenScorer
+from antiphon.service.choice_text import ChoiceText, SpelledTokenizer, TokenScorer
 from antiphon.service.completion import Completion
 from antiphon.service.measured import MeasuredGeneration
 from antiphon.service.models import ModelRegistry
 from antiphon.telemetry.metrics import Metrics
 from antiphon.text.prompt import encode_prompt
+from antiphon.text.reasoning import ReasoningBlock, ReasoningSplitter, behind_reasoning, block_behind
 from antiphon.text.response_format import ANY_OBJECT, constraint_of
 from antiphon.text.stop import StopStrings
 from antiphon.text.tools.custom import as_function, raw_grammars
@@ -58,6 +59,8 @@ from antiphon.text.tools.syntax import HERMES
 _PRIORITIES: Final[Mapping[ServiceTier, Literal[-1, 0, 1]]] = MappingProxyType(
     {"flex": -1, "default": 0, "priority": 1}
 )
+_TAIL_TOKENS: Final = 32
+"""Enough of a prompt's end to see a tag in it, also where tokens are bytes."""
 MESSAGE_COST_CHARS = 32
 """What a message costs beyond its content to render, as characters that take as long (measured)."""
 
@@ -102,6 +105,7 @@ class Completions:
         self._admission = admission
         self._options = options
         self._scorer = TokenScorer(parts.tokenizer)
+        self._controls = _controls(parts)
 
     async def open(self, request: ChatRequest, project: str = "") -> Completion:
         """Everything that can be refused is refused here; the model has not run when this returns.
@@ -134,6 +138,7 @@ class Completions:
         self, request: ChatRequest, project: str, lease: Lease, began: float
     ) -> Completion:
         prompt = await self._encode(request)
+        block = self._block_behind(prompt)
         room = self._parts.engine.info.context_length - len(prompt)
         if room < 1:
             raise ContextLengthExceeded(self._parts.engine.info.context_length, len(prompt))
@@ -144,24 +149,37 @@ class Completions:
             max_tokens=room if request.max_tokens is None else min(request.max_tokens, room),
             choices=request.choices,
             sampling=_sampling_params(request.sampling, request.top_logprobs),
-            constraint=await self._constraint(request),
+            constraint=await self._constraint(request, block),
             stop_token_ids=request.stop_token_ids,
             ignore_eos=request.ignore_eos,
             min_tokens=request.min_tokens,
             cache_salt=json.dumps((project, request.cache_key)),
             priority=_PRIORITIES[request.tier],
         )
-        return self._start(request, generation_request, lease, began)
+        return self._start(request, generation_request, block, lease, began)
 
     def _start(
-        self, request: ChatRequest, tokens: GenerationRequest, lease: Lease, began: float
+        self,
+        request: ChatRequest,
+        tokens: GenerationRequest,
+        block: ReasoningBlock | None,
+        lease: Lease,
+        began: float,
     ) -> Completion:
         stops = StopStrings(request.stop)
         may_call = bool(request.tools) and request.tool_choice.mode != "none"
         opening = StopStrings(HERMES.openings(tool.name for tool in request.tools)) if may_call else None
         forms = _call_forms(request)
+        spelled = SpelledTokenizer(self._parts.tokenizer, self._controls)
         texts = tuple(
-            ChoiceText(self._parts.tokenizer, self._scorer, stops, request.min_tokens, opening)
+            ChoiceText(
+                spelled,
+                self._scorer,
+                stops,
+                request.min_tokens,
+                opening,
+                reasoning=ReasoningSplitter(block) if block else None,
+            )
             for _ in range(request.choices)
         )
         return Completion(
@@ -188,34 +206,55 @@ class Completions:
             encode_prompt, parts.template, parts.tokenizer, messages, tools, request.template_options
         )
 
-    async def _constraint(self, request: ChatRequest) -> Constraint | None:
+    def _block_behind(self, prompt: Sequence[int]) -> ReasoningBlock | None:
+        """The block of reasoning that an answer to this prompt may begin with."""
+        tokenizer, tags = self._parts.tokenizer, self._parts.template.reasoning_tags
+        if tags is None:
+            return None
+        names = {token: text.encode() for text, token in tokenizer.special_tokens.items()}
+        end = prompt[-_TAIL_TOKENS:]
+        tail = b"".join(tokenizer.token_bytes(token) or names.get(token, b"") for token in end)
+        return block_behind(tail.decode("utf-8", "replace"), tags)
+
+    async def _constraint(self, request: ChatRequest, block: ReasoningBlock | None) -> Constraint | None:
         """The constraint to generate under, proved to compile."""
         answer = await self._answer_constraint(request)
-        if not request.tools:
+        if request.tools:
+            _check_answers_beside_calls(request)
+            answer = await self._tool_constraint(request, answer, block)
+        if answer is None or block is None:
             return answer
-        _check_answers_beside_calls(request)
-        return await self._tool_constraint(request, answer)
+        whole = behind_reasoning(answer, block, self._controls)
+        await self._parts.engine.check(whole)
+        return whole
 
-    async def _tool_constraint(self, request: ChatRequest, answer: Constraint | None) -> Constraint:
+    async def _tool_constraint(
+        self, request: ChatRequest, answer: Constraint | None, block: ReasoningBlock | None
+    ) -> Constraint:
         """A constraint that lets the answer call; schemas that cannot be held are told or let go."""
         for place, tool in enumerate(request.tools):
             await self._check_grammar(place, tool)
         functions = list(map(as_function, request.tools))
+        not_from = block.opening if block and not block.begun else ""
+        rules = CallRules(HERMES, raw_grammars(request.tools), self._controls, not_from)
         try:
-            return await self._checked_tools(request, functions, answer)
+            return await self._checked_tools(request, functions, answer, rules)
         except SchemaRefused:
             held = [await self._held(place, tool) for place, tool in enumerate(functions)]
         try:
-            return await self._checked_tools(request, held, answer)
+            return await self._checked_tools(request, held, answer, rules)
         except SchemaRefused:
             # Each compiles: it is their sum that goes beyond a bound.
             reason = "Invalid schemas in 'tools': together they are too complex."
             raise InvalidValue("tools", reason, code="invalid_function_parameters") from None
 
     async def _checked_tools(
-        self, request: ChatRequest, tools: Sequence[FunctionTool], answer: Constraint | None
+        self,
+        request: ChatRequest,
+        tools: Sequence[FunctionTool],
+        answer: Constraint | None,
+        rules: CallRules,
     ) -> Constraint:
-        rules = CallRules(raw=raw_grammars(request.tools))
         constraint = tool_constraint(tools, request.tool_choice, request.parallel_tool_calls, answer, rules)
         await self._parts.engine.check(constraint)
         return constraint
@@ -265,6 +304,12 @@ class Completions:
             return
         if not any("json" in message.content.lower() for message in request.messages):
             raise JsonWordMissing()
+
+
+def _controls(parts: ModelParts) -> Mapping[str, int]:
+    """The control tokens that a model writes into its answers, with their ids."""
+    written = "".join((*(parts.template.reasoning_tags or ()), *HERMES.texts))
+    return {text: token for text, token in parts.tokenizer.special_tokens.items() if text in written}
 
 
 def _check_answers_beside_calls(request: ChatRequest) -> None:

@@ -37,14 +37,24 @@ class Spelling:
         return f"<[{self._controls[text]}]>" if control else json.dumps(text)
 
 
-def text_without(parts: Sequence[str]) -> str:
-    """A terminal's body: any text that holds none of these."""
-    return f"/{_ANY}/ & ~/{_ANY}({_either(parts)}){_ANY}/"
+def text_without(parts: Sequence[str], beginning: str = "") -> str:
+    """A terminal's body: any text that holds none of these, and does not begin so behind white space."""
+    return f"/{_ANY}/ & ~/{_ANY}({_either(parts)}){_ANY}/{_not_from(beginning)}"
 
 
-def text_to(parts: Sequence[str]) -> str:
-    """A lazy rule's body: any text up to and including the first of these."""
-    return f"/{_ANY}({_either(parts)})/"
+def text_to(parts: Sequence[str], beginning: str = "") -> str:
+    """A lazy rule's body: any text up to and including the first of these, which may have to begin so."""
+    start = rf"[ \n\r\t]{{0,4}}{_either([beginning])}" if beginning else ""
+    return f"/{start}{_ANY}({_either(parts)})/"
+
+
+def unless_from(body: str, beginning: str) -> str:
+    """A terminal's body: what the other one allows, unless it begins so behind white space."""
+    return body + _not_from(beginning)
+
+
+def _not_from(beginning: str) -> str:
+    return rf" & ~/[ \n\r\t]*{_either([beginning])}{_ANY}/" if beginning else ""
 
 
 def json_rule(name: str, schema: Mapping[str, object]) -> str:

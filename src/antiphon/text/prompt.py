@@ -113,7 +113,9 @@ class _Disarm:
     def message(self, message: Message) -> Message:
         calls = tuple(map(self._call, message.tool_calls))
         name = message.name and self.text(message.name)
-        return replace(message, content=self.text(message.content), name=name, tool_calls=calls)
+        reasoning = self.text(message.reasoning)
+        content = self.text(message.content)
+        return replace(message, content=content, name=name, tool_calls=calls, reasoning=reasoning)
 
     def tool(self, tool: FunctionTool) -> FunctionTool:
         description = tool.description and self.text(tool.description)
@@ -182,6 +184,7 @@ def _texts(messages: Sequence[Message], tools: Sequence[FunctionTool]) -> Iterat
     for message in messages:
         yield message.content
         yield message.name or ""
+        yield message.reasoning
         for call in message.tool_calls:
             yield call.name + call.arguments
             yield json.dumps(arguments_value(call.arguments), ensure_ascii=False)

@@ -25,6 +25,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from antiphon.core.errors import InvalidValue
 from antiphon.core.messages import FunctionTool, Message, Role, ToolCall
+from antiphon.text.reasoning import tags_in, without_reasoning
 from antiphon.text.tools.hermes import arguments_value, tool_object
 from antiphon.text.tools.syntax import HERMES
 from antiphon.text.tools.written import written_out
@@ -55,6 +56,8 @@ class JinjaChatTemplate:
             self._template = environment.from_string(source)
         except jinja2.TemplateError as error:
             raise ValueError(f"the chat template is not valid Jinja: {error}") from error
+        self.reasoning_tags = tags_in(source)
+        """As `ports.ChatTemplate` has it."""
         self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
         self._one_system = self._keeps("system", "user")
         self._many_systems = self._keeps("system", "system", "user")
@@ -74,8 +77,11 @@ class JinjaChatTemplate:
             InvalidValue: the template refuses this conversation, or writes too much.
         """
         if self._knows_tools:
-            return self._write(self._adapt(messages), tools, options)
-        return self._write(self._adapt(written_out(messages, tools)), (), options)
+            prompt = self._write(self._adapt(messages), tools, options)
+        else:
+            prompt = self._write(self._adapt(written_out(messages, tools)), (), options)
+        # Some open the block of reasoning whatever they are told.
+        return without_reasoning(prompt, self.reasoning_tags) if _unthinking(options) else prompt
 
     def _write(
         self,
@@ -146,6 +152,10 @@ class JinjaChatTemplate:
         return [*leading, *rest]
 
 
+def _unthinking(options: Mapping[str, bool | str]) -> bool:
+    return options.get("enable_thinking") is False or options.get("thinking") is False
+
+
 def _as_user_text(messages: Sequence[Message]) -> list[Message]:
     """Let the user say what later system messages say, in one turn with the user's own words around it."""
     turns: list[Message] = []
@@ -178,6 +188,8 @@ def _as_dict(message: Message, ids: dict[str, str]) -> dict[str, Any]:
         fields["name"] = message.name
     if message.tool_call_id is not None:
         fields["tool_call_id"] = ids.get(message.tool_call_id, "")
+    if message.reasoning:
+        fields["reasoning_content"] = fields["reasoning"] = message.reasoning
     if message.tool_calls:
         fields["tool_calls"] = [_call_as_dict(call, ids) for call in message.tool_calls]
     return fields

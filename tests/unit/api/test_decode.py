@@ -37,6 +37,26 @@ def test_minimal_request_takes_all_defaults() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fields", "options"),
+    [
+        (
+            {"reasoning_effort": "none"},
+            {"enable_thinking": False, "thinking": False, "reasoning_effort": "none"},
+        ),
+        ({"reasoning_effort": "low"}, {"enable_thinking": True, "thinking": True, "reasoning_effort": "low"}),
+        (
+            {"reasoning_effort": "none", "chat_template_kwargs": {"enable_thinking": True}},
+            {"enable_thinking": True, "thinking": False, "reasoning_effort": "none"},
+        ),
+        ({"reasoning_effort": None}, {}),
+    ],
+)
+def test_effort_switches_the_template(fields: dict[str, object], options: dict[str, object]) -> None:
+    """What is said of a switch by its name wins."""
+    assert decode(**fields).request.template_options == options  # type: ignore[arg-type]
+
+
 def test_every_field_arrives_where_it_belongs() -> None:
     """Nothing is lost or swapped on the way."""
     call = decode(

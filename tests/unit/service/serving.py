@@ -41,13 +41,14 @@ class Server:
         script: Callable[[GenerationRequest, int], Script] = improvise,
         context_length: int = 8192,
         options: CompletionsOptions = DEFAULTS,
+        template: FakeChatTemplate | None = None,
     ) -> None:
         self.asked: list[GenerationRequest] = []
         self.engine = FakeEngine(
             lambda *ask: script(self._note(ask[0]), ask[1]), context_length=context_length
         )
         self.admission = Admission()
-        parts = ModelParts(self.engine, FakeTokenizer(), FakeChatTemplate())
+        parts = ModelParts(self.engine, FakeTokenizer(), template or FakeChatTemplate())
         models = ModelRegistry(self.engine.info, 0, {"nickname": "fake"})
         self.metrics = Metrics()
         self.completions = Completions(parts, models, self.admission, options, self.metrics)

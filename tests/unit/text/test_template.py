@@ -170,3 +170,28 @@ def test_options_are_variables_of_the_template() -> None:
     hello = [Message("user", "Hello")]
     assert template.render(hello, (), {"enable_thinking": False}) == "HelloFalse"
     assert template.render(hello, (), {"messages": "no", "enable_thinking": True}) == "HelloTrue"
+
+
+# How Qwen3 and its kin write what was thought, in short.
+THINKING = """{% for m in messages %}<|{{ m.role }}|>
+{%- if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}
+{% endfor %}<|assistant|>
+{%- if enable_thinking is defined and enable_thinking is false %}<think>
+
+</think>
+
+{% endif %}"""
+
+
+def test_template_that_thinks_is_told_what_was_thought_and_whether_to() -> None:
+    """Its own switch, or, where it opens the block whatever is said, an empty block."""
+    template, opening = JinjaChatTemplate(THINKING), JinjaChatTemplate("{{ messages[0].content }}<think>\n")
+    said = [Message("assistant", "Hi", reasoning="Hm")]
+
+    assert template.reasoning_tags == ("<think>", "</think>")
+    assert template.render(said) == "<|assistant|><think>Hm</think>Hi\n<|assistant|>"
+    assert template.render(said, (), {"enable_thinking": False}).endswith(
+        "<|assistant|><think>\n\n</think>\n\n"
+    )
+    assert opening.render(said) == "Hi<think>"
+    assert opening.render(said, (), {"thinking": False}) == "Hi<think>\n\n</think>\n\n"

@@ -49,7 +49,7 @@ class ChatRoutes:
         exchange = exchange_of(request.scope)
         in_vain = call.wish is not None and self._stored is None
         _announce((*call.ignored, "store") if in_vain else call.ignored, exchange)
-        shape = _shape(call)
+        shape = _shape(call, self._options)
         if call.stream:
             opening = self._open(call, exchange)
             completion = await while_present(request.receive, self._lifecycle, opening)
@@ -67,7 +67,7 @@ class ChatRoutes:
         return await self._stored.open(self._completions, call.request, keeping)
 
 
-def _shape(call: ChatCall) -> AnswerShape:
+def _shape(call: ChatCall, options: ApiOptions) -> AnswerShape:
     request = call.request
     return AnswerShape(
         logprobs=request.top_logprobs is not None,
@@ -75,6 +75,7 @@ def _shape(call: ChatCall) -> AnswerShape:
         obfuscate=call.obfuscate,
         may_call=bool(request.tools) and request.tool_choice.mode != "none",
         functions=call.functions,
+        reasoning_field=options.reasoning_field,
     )
 
 

@@ -170,6 +170,13 @@ CHAT_TEMPLATE_KWARGS: Field[Mapping[str, bool | str]] = Field(
     {},
     reason="An extension: `enable_thinking`, `thinking` and `reasoning_effort`, for templates that use them.",
 )
+REASONING_EFFORT: Field[str | None] = Field(
+    "reasoning_effort",
+    one_of("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+    None,
+    reason="`none` switches thinking off; other levels are told to the model's chat template. "
+    "A model that does not think is not concerned.",
+)
 SERVICE_TIER: Field[str] = Field(
     "service_tier",
     one_of("auto", "default", "flex", "scale", "priority", "fast"),
@@ -222,6 +229,7 @@ _SUPPORTED: tuple[Field[Any], ...] = (
     SERVICE_TIER,
     PROMPT_CACHE_KEY,
     CHAT_TEMPLATE_KWARGS,
+    REASONING_EFFORT,
     TOP_K,
     MIN_P,
     REPETITION_PENALTY,
@@ -246,7 +254,6 @@ _WITHOUT_EFFECT: tuple[Field[Any], ...] = (
     _idle("safety_identifier", string(128), "There is no abuse monitoring."),
     _idle("prompt_cache_options", read_object, _CACHE_REASON),
     _idle("prompt_cache_retention", one_of("in_memory", "24h"), _CACHE_REASON),
-    _idle("reasoning_effort", read_string, "The models served do not reason; any level is accepted."),
     _idle("verbosity", one_of("low", "medium", "high"), "The models served do not know the notion."),
     _idle("prediction", read_object, "A draft of the answer can only make it faster."),
     _idle("audio", read_object, "It describes audio, which is refused in `modalities`."),

@@ -3,7 +3,8 @@
 Several text parts are joined with a newline, as vLLM and llama.cpp do; the API leaves it open.
 Unknown keys in messages and parts are ignored, because clients send back what they were given
 (`annotations`, `parsed`, `parsed_arguments`, …), and the empty forms that SDKs write
-(`tool_calls: null`) are none. A deprecated `function_call` is read as a tool call.
+(`tool_calls: null`) are none. What an assistant thought is kept for the template. A deprecated
+`function_call` is read as a tool call.
 
 Invariant: each call of an assistant's `tool_calls` is answered by a tool message right behind it.
 """
@@ -44,7 +45,8 @@ def _read_message(cursor: Cursor) -> Message:
     match role:
         case "assistant":
             calls = _read_calls(cursor)
-            return Message(role, _assistant_content(cursor, bool(calls)), name, calls)
+            content = _assistant_content(cursor, bool(calls))
+            return Message(role, content, name, calls, reasoning=_reasoning(cursor))
         case "tool":
             call_id = read_string(cursor.field("tool_call_id"))
             return Message(role, _result_content(cursor, role), name, tool_call_id=call_id)
@@ -121,6 +123,12 @@ def _assistant_content(message: Cursor, calls: bool) -> str:
     if content.absent and (refusal or calls):
         return refusal
     return _content(content, "assistant")
+
+
+def _reasoning(message: Cursor) -> str:
+    """What it thought, under whichever of its names; a form that is no text is left alone."""
+    values = (message.field(name).value for name in ("reasoning_content", "reasoning"))
+    return next((value for value in values if isinstance(value, str) and value), "")
 
 
 def _result_content(message: Cursor, role: Role) -> str:

@@ -98,7 +98,7 @@ def read_template_kwargs(cursor: Cursor) -> Mapping[str, bool | str]:
     allowed: Mapping[str, Reader[bool] | Reader[str]] = {
         "enable_thinking": read_bool,
         "thinking": read_bool,
-        "reasoning_effort": one_of("none", "minimal", "low", "medium", "high", "xhigh"),
+        "reasoning_effort": one_of("none", "minimal", "low", "medium", "high", "xhigh", "max"),
     }
     for key in read_object(cursor):
         if key not in allowed:

@@ -12,7 +12,7 @@ from typing import Final
 
 from antiphon.core.generation import Constraint
 from antiphon.core.messages import FunctionTool, ToolChoice
-from antiphon.text.lark import Spelling, json_rule, nested_rule, text_to, text_without
+from antiphon.text.lark import Spelling, json_rule, nested_rule, text_to, text_without, unless_from
 from antiphon.text.tools.custom import INPUT_OPENING
 from antiphon.text.tools.syntax import HERMES, CallSyntax
 
@@ -33,6 +33,8 @@ class CallRules:
     """By name: the Lark grammar of tools whose input is written as it is."""
     controls: Mapping[str, int] = field(default_factory=dict)
     """The parts of the syntax that are control tokens, with their ids."""
+    not_from: str = ""
+    """How no text begins, because it would be read as something else."""
 
 
 def tool_constraint(
@@ -48,7 +50,7 @@ def tool_constraint(
     """
     openings = rules.syntax.openings(tool.name for tool in tools)
     if choice.mode == "none":
-        return answer or Constraint("lark", f"start: TEXT\nTEXT: {text_without(openings)}\n")
+        return answer or Constraint("lark", f"start: TEXT\nTEXT: {text_without(openings, rules.not_from)}\n")
     callable_tools = [tool for tool in tools if choice.names is None or tool.name in choice.names]
     several = parallel and choice.mode != "named" and rules.syntax.between is not None
     grammar = _Grammar(rules, callable_tools, MAX_CALLS if several else 1)
@@ -88,6 +90,7 @@ class _Grammar:
         self._spelling = Spelling(rules.controls)
         self._tools = tools
         self._most = most
+        self._not_from = rules.not_from
 
     def start(self, auto: bool, answer: Constraint | None, openings: Sequence[str]) -> Iterator[str]:
         """The rules from which everything begins."""
@@ -98,8 +101,8 @@ class _Grammar:
             yield json_rule("answer", json.loads(answer.text))
         elif auto:
             yield f"start: {' | '.join(('TEXT', *self._after_text()))}"
-            yield f"TEXT: {text_without(openings)}"
-            yield from self._texts_to(openings)
+            yield f"TEXT: {text_without(openings, self._not_from)}"
+            yield from self._texts_to()
         else:
             yield f"start: {' | '.join(calls)}"
 
@@ -112,13 +115,20 @@ class _Grammar:
             return [f"TEXT {self._literal(opening)} called"]
         return ["text_and_opening called"]
 
-    def _texts_to(self, openings: Sequence[str]) -> Iterator[str]:
+    def _texts_to(self) -> Iterator[str]:
         opening = self._syntax.opening
         if not opening:
             for place, tool in enumerate(self._tools):
-                yield f"text_and_bare_{place}[lazy]: {text_to([self._syntax.head(tool.name)])}"
+                yield from self._text_to(f"text_and_bare_{place}", self._syntax.head(tool.name))
         elif not self._spelling.is_control(opening):
-            yield f"text_and_opening[lazy]: {text_to(openings)}"
+            yield from self._text_to("text_and_opening", opening)
+
+    def _text_to(self, rule: str, end: str) -> Iterator[str]:
+        if not self._not_from:
+            yield f"{rule}[lazy]: {text_to([end])}"
+            return
+        yield f"{rule}[lazy]: {rule.upper()}"
+        yield f"{rule.upper()}: {unless_from(text_to([end]), self._not_from)}"
 
     def calls(self) -> Iterator[str]:
         """The rules of calls."""

@@ -28,6 +28,19 @@ class CallSyntax:
     closing: str = ""
     """Behind the last call."""
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All fixed texts."""
+        return (
+            self.opening,
+            self.before_first,
+            self.before_name,
+            self.before_arguments,
+            self.after_arguments,
+            self.between or "",
+            self.closing,
+        )
+
     def head(self, name: str) -> str:
         """All that stands before the arguments of the first call, if it is of this tool."""
         return f"{self.opening}{self.before_first}{self.before_name}{name}{self.before_arguments}"

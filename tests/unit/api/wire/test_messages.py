@@ -53,8 +53,8 @@ def test_replayed_answer_passes() -> None:
         "reasoning_content": "hm",
         "index": 0,
     }
-    assert read(replayed) == (Message("assistant", "Hi"),)
-    assert read({**replayed, "tool_calls": []}) == (Message("assistant", "Hi"),)
+    assert read(replayed) == (Message("assistant", "Hi", reasoning="hm"),)
+    assert read({**replayed, "tool_calls": []}) == (Message("assistant", "Hi", reasoning="hm"),)
 
 
 @pytest.mark.parametrize("message", [{"content": None}, {}])
@@ -243,3 +243,19 @@ def test_answer_without_a_call_is_refused(conversation: list[object]) -> None:
         "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with "
         "'tool_calls'."
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "reasoning"),
+    [
+        ({"reasoning_content": "Hm"}, "Hm"),
+        ({"reasoning": "Hm"}, "Hm"),
+        ({"reasoning_content": None, "reasoning": "Hm"}, "Hm"),
+        ({"reasoning": {"effort": "low"}}, ""),
+        ({}, ""),
+    ],
+)
+def test_what_an_assistant_thought_is_kept(fields: dict[str, object], reasoning: str) -> None:
+    """Under either of its names."""
+    (message,) = read_messages(Cursor([{"role": "assistant", "content": "Hi", **fields}]))
+    assert message == Message("assistant", "Hi", reasoning=reasoning)

@@ -24,6 +24,7 @@ _ANY: Final = re.escape("(?s:.*)")
 _PART: Final = r"((?:[^|()/\\]|\\.)*)"
 _TEXT_TO: Final = re.compile(rf"/{_ANY}\({_PART}\)/", re.DOTALL)
 _TEXT_WITHOUT: Final = re.compile(rf"/{_ANY}/ & ~/{_ANY}\(.*\){_ANY}/", re.DOTALL)
+_SPACES: Final = re.compile(r"/\[[ \\nrt]*\]\{0,\d+\}/")
 _WORDS: Final = ("The river waits.", "A lamp answers: café.", "Quiet sings the stone. 🦜", "")
 _MAX_DEPTH: Final = 16
 
@@ -80,6 +81,8 @@ class _Grammar:
         return self._expansion(body, depth)
 
     def _any_text(self, body: str) -> str:
+        if _SPACES.fullmatch(body):
+            return ""
         words = self._chance.choice(_WORDS)
         if match := _TEXT_TO.fullmatch(body):
             return words + re.sub(r"\\(.)", r"\1", match[1].replace(r"\n", "\n"))

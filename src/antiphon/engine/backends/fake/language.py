@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from antiphon.core.messages import FunctionTool, Message
+from antiphon.text.reasoning import without_reasoning
 from antiphon.text.tools.written import written_out
 
 TURN_START, TURN_END, TEXT_END = 256, 257, 258
@@ -35,6 +36,11 @@ class FakeTokenizer:
 class FakeChatTemplate:
     """Implements `core.ports.ChatTemplate` in the manner of ChatML."""
 
+    def __init__(self, reasoning_tags: tuple[str, str] | None = None, opens_block: bool = False) -> None:
+        """Of a model that thinks between these tags, the first of which may be part of the prompt."""
+        self.reasoning_tags = reasoning_tags
+        self._behind = f"{reasoning_tags[0]}\n" if reasoning_tags and opens_block else ""
+
     def render(
         self,
         messages: Sequence[Message],
@@ -44,4 +50,6 @@ class FakeChatTemplate:
         """Each turn between control tokens, then the opening of the assistant's turn."""
         said = written_out(messages, tools)
         turns = (f"<|im_start|>{m.role}\n{m.content}<|im_end|>\n" for m in said)
-        return "".join(turns) + "<|im_start|>assistant\n"
+        prompt = "".join(turns) + f"<|im_start|>assistant\n{self._behind}"
+        thinks = options.get("enable_thinking", True)
+        return prompt if thinks else without_reasoning(prompt, self.reasoning_tags)
