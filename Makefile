@@ -8,22 +8,26 @@ BIN := .venv/bin
 SOURCES := src tests docs $(wildcard bench)
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-cache-dir
 COMPILE := $(BIN)/uv pip compile --quiet --no-cache --upgrade --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml requirements/build.in
+	--generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+COMPILE_PROJECT := $(COMPILE) pyproject.toml requirements/build.in
+
+# Node comes as a wheel, so that its version is ours and no package of the system is needed.
+NPM := PATH="$(CURDIR)/.venv/clients/bin:$$PATH" npm --cache ../../.venv/npm
 
 # Bytecode stays in the environment's folder, that of the base Python's own modules included.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
 # Where rustup shims `rustc`, pip asking for its version would make rustup write to the home folder.
 export RUSTUP_HOME := $(CURDIR)/.venv/rustup
 
-.PHONY: help serve test check fmt docs playground lock clean
+.PHONY: help serve test check fmt docs playground compatibility lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: .venv/runtime ## Serve a model; all optional: PORT=8000 MODEL=smollm2-135m ARGS='flags of antiphon serve'
 	@exec $(BIN)/antiphon serve $(if $(PORT),--port '$(PORT)') $(ARGS) $(if $(MODEL),-- '$(MODEL)')
 
-test: .venv/dev .venv/ray tests/js/node_modules playground/node_modules ## Run every test: units, the real model, the Python and npm clients
+test: .venv/dev .venv/ray .venv/clients/ready .venv/instructor/ready tests/js/node_modules playground/node_modules ## Run every test: units, the real model, every client
 	@$(BIN)/python -m pytest
 
 check: .venv/dev ## Check format, lint, types and import contracts, and run the fast tests
@@ -43,11 +47,17 @@ docs: .venv/dev ## Write docs/reference anew from the code
 playground: playground/node_modules ## Build the pages anew from playground/
 	@cd playground && npm run --silent build
 
-lock: .venv/dev ## Lock the newest allowed versions of everything, with hashes
-	@$(COMPILE) --output-file requirements/runtime.txt
-	@$(COMPILE) --output-file requirements/dev.txt --extra dev --constraint requirements/runtime.txt
-	@$(COMPILE) --output-file requirements/ray.txt --extra ray --constraint requirements/dev.txt
-	@cd tests/js && npm update --package-lock-only --cache ../../.venv/npm
+compatibility: .venv/dev .venv/clients/ready .venv/instructor/ready tests/js/node_modules ## Run every client, and write what came of it to docs/reference
+	@$(BIN)/python -m tests.live.client_runs
+	@$(BIN)/python docs/generate.py
+
+lock: .venv/dev .venv/clients/ready ## Lock the newest allowed versions of everything, with hashes
+	@$(COMPILE_PROJECT) --output-file requirements/runtime.txt
+	@$(COMPILE_PROJECT) --output-file requirements/dev.txt --extra dev --constraint requirements/runtime.txt
+	@$(COMPILE_PROJECT) --output-file requirements/ray.txt --extra ray --constraint requirements/dev.txt
+	@$(COMPILE) requirements/clients.in --output-file requirements/clients.txt
+	@$(COMPILE) requirements/instructor.in --output-file requirements/instructor.txt
+	@cd tests/js && $(NPM) update --package-lock-only
 	@cd playground && npm update --package-lock-only --cache ../.venv/npm
 
 clean: ## Remove everything made here; prepared models stay
@@ -75,9 +85,15 @@ clean: ## Remove everything made here; prepared models stay
 	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements/ray.txt
 	@touch $@
 
-tests/js/node_modules: tests/js/package-lock.json
-	@if command -v npm >/dev/null; then cd tests/js && npm ci --no-progress --loglevel error --cache ../../.venv/npm && touch node_modules; \
-	else echo "npm is not installed: the tests of the npm client will be skipped"; fi
+# Clients of the API, each set in an environment of its own with the versions that its users have.
+.venv/%/ready: requirements/%.txt | .venv/bin/pip
+	@echo "Installing the clients of requirements/$*.txt into .venv/$* ..."
+	@$(BIN)/python -m venv --clear .venv/$*
+	@.venv/$*/bin/python -m pip -qq --disable-pip-version-check --no-cache-dir install --no-compile --require-hashes --only-binary :all: --requirement $<
+	@touch $@
+
+tests/js/node_modules: tests/js/package-lock.json .venv/clients/ready
+	@cd tests/js && $(NPM) ci --no-progress --loglevel error && touch node_modules
 
 playground/node_modules: playground/package-lock.json
 	@if command -v npm >/dev/null; then cd playground && npm ci --no-progress --loglevel error --cache ../.venv/npm && touch node_modules; \
@@ -89,7 +105,7 @@ bench: .venv/bench ## Measure side by side with llama-server, about 25 minutes; 
 	@$(BIN)/python -m bench run $(ARGS)
 
 lock-bench: .venv/dev
-	@$(COMPILE) --output-file requirements/bench.txt --extra bench --constraint requirements/dev.txt
+	@$(COMPILE_PROJECT) --output-file requirements/bench.txt --extra bench --constraint requirements/dev.txt
 
 .venv/bench: .venv/runtime requirements/bench.txt
 	@echo "Installing the benchmark's peers into .venv ..."

@@ -1,11 +1,13 @@
 """Write docs/reference from the code's own tables; `make docs` runs this, and a test finds stale pages.
 
-settings.md     from config.Settings
-errors.md       from api.errors.ROWS
-parameters.md   from api.wire.fields.FIELDS
-metrics.md      from telemetry.metrics.METRICS
+settings.md       from config.Settings
+errors.md         from api.errors.ROWS
+parameters.md     from api.wire.fields.FIELDS
+compatibility.md  from tests/clients/results.json, which `make compatibility` writes
+metrics.md        from telemetry.metrics.METRICS
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from antiphon.core import errors as core
 from antiphon.telemetry.metrics import METRICS
 
 FOLDER = Path(__file__).parent / "reference"
+RESULTS = Path(__file__).parents[1] / "tests" / "clients" / "results.json"
 
 _NOTICE = "<!-- Written by docs/generate.py; do not edit. `make docs` writes it anew. -->"
 
@@ -67,6 +70,7 @@ def pages() -> Mapping[str, str]:
         "errors.md": _errors(),
         "parameters.md": _parameters(),
         "metrics.md": _metrics(),
+        "compatibility.md": _compatibility(),
     }
 
 
@@ -157,6 +161,35 @@ Times are in seconds. Counters of an engine start anew with its process.""",
         ("Metric", "Kind", "Labels", "Meaning"),
         rows,
     )
+
+
+def _compatibility() -> str:
+    record: dict[str, dict[str, dict[str, str]]] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    rows = []
+    sections = []
+    for client, told in record.items():
+        versions = ", ".join(f"{package} {version}" for package, version in told["versions"].items())
+        results = told["results"]
+        passed = [name for name, result in results.items() if result == "passed"]
+        others = [(name, result) for name, result in results.items() if result != "passed"]
+        rows.append((client, versions, str(len(passed)), str(len(others))))
+        sections += ["", f"## {client}", "", f"Passed: {'; '.join(map(_cell, passed))}."]
+        if others:
+            sections += ["", _row(("Test", "Result")), _row(("---", "---"))]
+            sections += [_row((_cell(name), _cell(result))) for name, result in others]
+    head = _page(
+        "Compatibility",
+        """Each client's tests (in `tests/clients` and `tests/js`) run against a live server in every run of
+the whole test suite, and this page is the record of such a run (`make compatibility`).
+The server has the default model, which has 135 million parameters: the tests ask for what a server can
+promise (a schema that holds, a call where one is required, deltas that join, finish reasons, usage, errors),
+never for wisdom. Where a client's test takes a model that understands the question, the server has a scripted
+engine that knows the answer; everything else about it is the same. *Skipped*: the client's own suite leaves
+the test out, for the reason it gives. *Not run*: the default model cannot do it, for the reason given.""",
+        ("Client", "Version", "Passed", "Skipped or not run"),
+        rows,
+    )
+    return head + "\n".join(sections) + "\n"
 
 
 def _page(title: str, text: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -11,6 +11,9 @@ from tests import postgres_server
 from tests.live.server_process import ServerProcess, running
 from tests.real_model import prepared_model
 
+# They run in environments of their own: tests/live/client_runs.py.
+collect_ignore = ["clients"]
+
 __all__ = ["client", "fake_server", "postgres", "prepared_model", "server"]
 
 # Some tests import openvino themselves.

@@ -364,7 +364,7 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
     ),
     (
         errors.HostRefused(),
-        Told(421, INVALID, None, None, "This server does not answer under the host name of this request."),
+        Told(403, INVALID, None, None, "This server does not answer under the host name of this request."),
     ),
     (errors.HeadersTooLarge(), Told(431, INVALID, None, None, "The request's headers are too large.")),
 ]

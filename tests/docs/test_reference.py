@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 
 from antiphon.api.errors import ROWS
+from tests.live.client_runs import CLIENTS, recorded
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -32,3 +33,10 @@ def test_reference_pages_are_fresh(generator: ModuleType) -> None:
 def test_error_page_shows_every_error(generator: ModuleType) -> None:
     """One sample for each row of the table."""
     assert {type(sample) for sample in generator.SAMPLES} == {row.kind for row in ROWS}
+
+
+def test_compatibility_page_is_of_the_clients_that_are_run() -> None:
+    """Each client in the version that the locks install; that their results are true is tested live."""
+    told = {name: record["versions"] for name, record in recorded().items()}
+
+    assert told == {client.name: client.versions() for client in CLIENTS}

@@ -394,7 +394,8 @@ ROWS: tuple[Row[Any], ...] = (
     _http(UnsupportedMediaType, 415, "unsupported_media_type", lambda e: e.reason),
     _http(
         HostRefused,
-        421,
+        # Not 421: Node's fetch sends the request again by itself then, and may fail without a status.
+        403,
         None,
         lambda e: "This server does not answer under the host name of this request.",
     ),
