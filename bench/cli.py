@@ -1,4 +1,4 @@
-"""`python -m bench run | micro | report`: arguments in, a table and a file out."""
+"""`python -m bench run | micro | join | report`: arguments in, a table and a file out."""
 
 import argparse
 import os
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m bench", description="Measure Antiphon beside its peers.")
-    commands = parser.add_subparsers(required=True, metavar="run | micro | report")
+    commands = parser.add_subparsers(required=True, metavar="run | micro | join | report")
     run = commands.add_parser("run", help="drive every server with every workload")
     run.set_defaults(command=_run)
     run.add_argument("--servers", default=_DEFAULT_SERVERS, help="names, comma-separated (%(default)s)")
@@ -76,6 +76,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--model", default=DEFAULT_MODEL, help="a catalogue name or a .gguf file")
         command.add_argument("--threads", type=int, default=os.cpu_count(), help="per server (%(default)s)")
         command.add_argument("--name", default="bench", help="goes into the results file's name")
+    join = commands.add_parser("join", help="make one results file of several, measured one after the other")
+    join.set_defaults(command=_join)
+    join.add_argument("files", type=Path, nargs="+", help="of the same tree and machine")
+    join.add_argument("--name", default="bench", help="goes into the results file's name")
     report = commands.add_parser("report", help="write docs/concepts/performance.md from a results file")
     report.set_defaults(command=_report)
     report.add_argument("file", type=Path, nargs="?", help="a results file (the newest)")
@@ -127,6 +131,10 @@ def _micro(options: argparse.Namespace, console: Console) -> None:
     model = find_model(options.model)
     micro = measure_apart(Asked(model, options.threads))
     _finish(replace(_results(options, model), micro=micro), console)
+
+
+def _join(options: argparse.Namespace, console: Console) -> None:
+    _finish(results.join([results.load(file) for file in options.files], options.name), console)
 
 
 def _report(options: argparse.Namespace, console: Console) -> None:

@@ -1,7 +1,8 @@
 """The results file: what was measured, on what, by which command. The only source of published numbers."""
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,31 @@ def load(path: Path) -> Results:
 def newest(folder: Path = FOLDER) -> Path | None:
     """The run with the latest date."""
     return max(folder.glob("*.json"), default=None)
+
+
+def join(runs: Sequence[Results], name: str) -> Results:
+    """Runs of one tree on one machine as one run; of rounds that measured the same cell each counts.
+
+    Raises:
+        ValueError: they differ in tree, machine, model or threads.
+    """
+    first, rounds = runs[0], 0
+    joined = replace(first, name=name, command=[], servers={}, results=[], micro=None)
+    for run in runs:
+        if _setting(run) != _setting(first):
+            raise ValueError(f"{run.name} was not measured like {first.name}")
+        joined.command.extend(["&&"] * bool(joined.command) + run.command)
+        joined.servers.update(run.servers)
+        joined.results.extend(replace(result, round=result.round + rounds) for result in run.results)
+        rounds += 1 + max((result.round for result in run.results), default=0)
+        joined = replace(joined, micro=run.micro or joined.micro)
+    return joined
+
+
+def _setting(run: Results) -> tuple[object, ...]:
+    """All but the load, which is another before each run."""
+    machine = {key: value for key, value in run.machine.items() if key != "load_average"}
+    return run.commit, machine, run.model, run.threads
 
 
 def _rounded(value: Any) -> Any:

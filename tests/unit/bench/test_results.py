@@ -3,11 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bench.figures import Figures, summarise
 from bench.loadgen.drive import Run
 from bench.loadgen.record import Record
 from bench.report import fill, write_report
-from bench.results import Result, Results, load, newest, save
+from bench.results import Result, Results, join, load, newest, save
 from bench.table import cells_of, markdown_table, rows_of
 from bench.workloads import make
 
@@ -50,6 +52,24 @@ def test_results_survive_the_disk(tmp_path: Path) -> None:
     assert path.name == "20260102T030405-test.json"
     assert load(path).results[0].figures.tokens_per_s == RESULTS.results[0].figures.tokens_per_s
     assert replace(load(path), results=[]) == replace(RESULTS, results=[])
+
+
+def test_joined_runs_keep_every_round_and_command() -> None:
+    """A cell measured by two runs has the rounds of both; what only one of them has is there."""
+    second = replace(RESULTS, name="b", servers={"vllm": {"version": "2"}}, results=RESULTS.results[:3])
+
+    joined = join([RESULTS, second], "both")
+
+    assert joined.name == "both"
+    assert joined.command == [*RESULTS.command, "&&", *RESULTS.command]
+    assert set(joined.servers) == {"antiphon", "vllm"}
+    assert [result.round for result in joined.results] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
+def test_runs_of_different_trees_are_not_joined() -> None:
+    """They would look like rounds of one measurement."""
+    with pytest.raises(ValueError, match="was not measured like"):
+        join([RESULTS, replace(RESULTS, commit="def")], "both")
 
 
 def test_newest_is_by_date(tmp_path: Path) -> None:
