@@ -1,0 +1,142 @@
+"""Two API servers behind a real nginx: streams pass as they come, and either server may be restarted."""
+
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from openai import OpenAI
+
+from tests.free_port import free_port
+from tests.live.server_process import ServerProcess, running
+from tests.postgres_server import PostgresServer
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+
+CONFIG = Path(__file__).parents[2] / "deploy" / "nginx.conf"
+CLIENTS = 4
+
+
+@contextmanager
+def nginx(folder: Path, ports: list[int]) -> Iterator[str]:
+    """The documented configuration with other ports; its origin."""
+    program = shutil.which(
+        "nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin"
+    )
+    if program is None:
+        pytest.skip("nginx is not installed")
+    front = free_port()
+    text = CONFIG.read_text()
+    for documented, port in zip((8001, 8002, 8080), (*ports, front), strict=True):
+        text = text.replace(f":{documented}", f":{port}")
+    places = "".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    text = re.sub(r"http \{", f"http {{ {places} access_log off;", text)
+    (folder / "nginx.conf").write_text(f"pid {folder}/pid; error_log {folder}/error.log; daemon off;\n{text}")
+    process = subprocess.Popen([program, "-p", str(folder), "-c", str(folder / "nginx.conf")])
+    try:
+        yield f"http://127.0.0.1:{front}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture
+def servers(tmp_path: Path, postgres: PostgresServer) -> Iterator[list[ServerProcess]]:
+    """Two of them on one database; tests may replace one by another on its port."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(started(tmp_path / name, postgres, free_port())) for name in "ab"]
+
+
+@contextmanager
+def started(folder: Path, postgres: PostgresServer, port: int) -> Iterator[ServerProcess]:
+    """A server of the pair."""
+    with running(folder, "--engine", "fake", "--store", postgres.url(), "--port", str(port)) as server:
+        yield server
+
+
+def port_of(server: ServerProcess) -> int:
+    """Where it listens."""
+    port = httpx.URL(server.base_url).port
+    assert port is not None
+    return port
+
+
+def wait_for(origin: str) -> None:
+    """Until the proxy answers."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{origin}/health/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError("nginx did not start")
+
+
+def test_stream_passes_unbuffered_and_what_one_stored_the_other_finds(
+    tmp_path: Path, servers: list[ServerProcess]
+) -> None:
+    """The first chunk comes long before the last; ids are found whichever server is asked."""
+    with nginx(tmp_path, [port_of(server) for server in servers]) as origin:
+        wait_for(origin)
+        client = OpenAI(base_url=f"{origin}/v1", api_key="any", max_retries=0)
+        stream = client.chat.completions.create(
+            model="fake", messages=[{"role": "user", "content": "Hello"}], stream=True, store=True
+        )
+        chunks = list(stream)
+        assert chunks[-1].choices[0].finish_reason == "stop"
+        for server in servers:
+            with OpenAI(base_url=server.base_url, api_key="any") as direct:
+                assert direct.chat.completions.retrieve(chunks[0].id).id == chunks[0].id
+
+
+def test_restart_of_either_server_fails_no_request(
+    tmp_path: Path, servers: list[ServerProcess], postgres: PostgresServer
+) -> None:
+    """Clients that never retry stream all the while."""
+    stop, failures, answered = threading.Event(), [], [0] * CLIENTS
+
+    def talk(origin: str, place: int) -> None:
+        client = OpenAI(base_url=f"{origin}/v1", api_key="any", max_retries=0, timeout=30)
+        while not stop.is_set():
+            try:
+                chunks = list(
+                    client.chat.completions.create(
+                        model="fake", messages=[{"role": "user", "content": "Hello"}], stream=True
+                    )
+                )
+                assert chunks[-1].choices[0].finish_reason == "stop"
+                answered[place] += 1
+            except Exception as error:  # Every failure is one, whatever its kind.
+                failures.append(repr(error))
+
+    with ExitStack() as stack:
+        origin = stack.enter_context(nginx(tmp_path, [port_of(server) for server in servers]))
+        wait_for(origin)
+        clients = [threading.Thread(target=talk, args=(origin, place)) for place in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        for number, server in enumerate(servers):
+            port = port_of(server)
+            server.signal_group(signal.SIGTERM)
+            server.popen.wait(30)
+            stack.enter_context(started(tmp_path / f"again-{number}", postgres, port))
+            before = sum(answered)
+            deadline = time.monotonic() + 20
+            while sum(answered) < before + 20 and time.monotonic() < deadline:
+                time.sleep(0.05)
+        stop.set()
+        for client in clients:
+            client.join()
+
+    assert failures == []
+    assert min(answered) > 10
