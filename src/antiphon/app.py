@@ -15,7 +15,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,14 @@ from pathlib import Path
 from antiphon.api.app import ApiApp, ApiOptions, Services, create_app, create_metrics_app
 from antiphon.api.options import LOOPBACK_HOSTS
 from antiphon.api.server import new_event_loop, serve, served
-from antiphon.config import POSTGRES_SCHEMES, Settings, cache_folder, data_folder, is_loopback
+from antiphon.config import (
+    POSTGRES_SCHEMES,
+    Settings,
+    cache_folder,
+    data_folder,
+    is_loopback,
+    servers_folder,
+)
 from antiphon.core.errors import EngineUnavailable
 from antiphon.core.ports import CompletionStore, Engine
 from antiphon.engine.backends.fake import ScriptSource, fake_parts, improvise
@@ -35,6 +42,7 @@ from antiphon.models.folder import PreparedModel
 from antiphon.models.prepare import prepare
 from antiphon.models.progress import Progress, Silent
 from antiphon.models.tokenizer import load_tokenizer
+from antiphon.servers import announced
 from antiphon.service.admission import Admission, AdmissionOptions
 from antiphon.service.completions import Completions, ModelParts
 from antiphon.service.health import Health
@@ -96,8 +104,14 @@ def run(
         parts = _load_parts(settings, open_progress, script)
     except ModelError as error:
         raise StartError(str(error)) from error
-    with asyncio.Runner(loop_factory=new_event_loop) as runner, suppress(asyncio.CancelledError):
-        runner.run(_serve(settings, parts, on_ready))
+    runner = asyncio.Runner(loop_factory=new_event_loop)
+    with ExitStack() as announcement, runner, suppress(asyncio.CancelledError):
+
+        def tell(serving: Serving) -> None:
+            announcement.enter_context(announced(servers_folder(), serving.base_url, serving.model))
+            on_ready(serving)
+
+        runner.run(_serve(settings, parts, tell))
 
 
 @asynccontextmanager

@@ -12,8 +12,10 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -25,6 +27,8 @@ from antiphon.service.admission import AdmissionOptions
 
 DEFAULT_ALIASES = ("gpt-4o-mini", "gpt-4o-mini-2024-07-18")
 ENVIRONMENT_PREFIX = "ANTIPHON_"
+OTHER_VARIABLES = (ENVIRONMENT_PREFIX + "CONFIG", ENVIRONMENT_PREFIX + "URL")
+"""Variables that are no settings of the server."""
 SECRETS = frozenset({"api_key"})
 """Settings without a flag: the command line of a process is visible to everyone on the machine."""
 
@@ -121,13 +125,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def shown(self, name: str) -> object:
         """A setting's value as it may be shown: without the password of a database."""
-        value = getattr(self, name)
-        return _PASSWORD.sub("***", value) if name == "store" else value
+        return shown_value(name, getattr(self, name))
 
     @property
     def aliases(self) -> tuple[str, ...]:
         """Every further name of the model."""
         return (*(DEFAULT_ALIASES if self.default_aliases else ()), *self.alias)
+
+
+def shown_value(name: str, value: object) -> object:
+    """A setting's value as it may be shown: without the password of a database."""
+    return _PASSWORD.sub("***", value) if name == "store" and isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,25 +190,78 @@ def _allowed(kind: type, choices: tuple[str, ...], bounds: Meta) -> str:
     return "a text" if kind is str else "a list of texts"
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A setting's value and where it was given."""
+
+    value: Any
+    source: str
+    """A flag, a variable, a file; "default" where nothing was given."""
+
+
+def gather(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> dict[str, Given]:
+    """Every setting's value with its source, each checked by itself. See `load` for `flags`.
+
+    Raises:
+        ConfigError: a value or name is wrong.
+    """
+    file = str(flags.get("config") or environ.get(ENVIRONMENT_PREFIX + "CONFIG") or "")
+    in_file = _read_file(file) if file else {}
+    given = {}
+    for setting in describe_settings():
+        name = setting.name
+        if name in flags:
+            source = setting.flag or name
+            given[name] = Given(_convert(flags[name], setting, source), source)
+        elif text := environ.get(setting.variable):
+            value = _convert(_split(text, setting), setting, setting.variable)
+            given[name] = Given(value, setting.variable)
+        elif name in in_file:
+            given[name] = Given(in_file[name], file)
+        else:
+            given[name] = Given(setting.default, "default")
+    return given
+
+
 def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Settings:
     """Gather the settings. `flags` holds only what was given on the command line, `config` included.
 
     Raises:
         ConfigError: a value or name is wrong, or the whole would be unsafe to listen with.
     """
-    file = str(flags.get("config") or environ.get(ENVIRONMENT_PREFIX + "CONFIG") or "")
-    given = _read_file(file) if file else {}
-    for setting in describe_settings():
-        if setting.name in flags:
-            given[setting.name] = _convert(flags[setting.name], setting, setting.flag or setting.name)
-        elif text := environ.get(setting.variable):
-            given[setting.name] = _convert(_split(text, setting), setting, setting.variable)
-    settings = Settings(**given)
+    settings = Settings(**{name: given.value for name, given in gather(flags, environ).items()})
     keys = (*settings.api_key, *_read_keys(settings.api_key_file))
     settings = msgspec.structs.replace(settings, api_key=keys)
     _check_keys(settings)
     _check_exposure(settings)
     return settings
+
+
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str | None]:
+    """Variables that look like settings and are none, each with the one that was perhaps meant."""
+    known = {*(setting.variable for setting in describe_settings()), *OTHER_VARIABLES}
+    unknown = sorted(name for name in environ if name.startswith(ENVIRONMENT_PREFIX) and name not in known)
+    return {name: _nearest_variable(name, known) for name in unknown}
+
+
+def _nearest_variable(name: str, known: Collection[str]) -> str | None:
+    """Compared without the prefix, which would make all alike."""
+    ends = [variable.removeprefix(ENVIRONMENT_PREFIX) for variable in known]
+    near = get_close_matches(name.removeprefix(ENVIRONMENT_PREFIX), ends, n=1)
+    return ENVIRONMENT_PREFIX + near[0] if near else None
+
+
+def client_key(environ: Mapping[str, str] = os.environ) -> str:
+    """The key that the commands which talk to a server send: ours, else that of OpenAI's clients."""
+    own = environ.get(ENVIRONMENT_PREFIX + "API_KEY", "").split(",")[0].strip()
+    return own or environ.get("OPENAI_API_KEY", "") or "any"
+
+
+def servers_folder() -> Path:
+    """Where running servers are announced, by the platform's convention (`XDG_RUNTIME_DIR`)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns where that variable is not set, and then takes /tmp
+        return platformdirs.user_runtime_path("antiphon")
 
 
 def cache_folder() -> Path:
@@ -229,7 +290,9 @@ def _read_file(path: str) -> dict[str, Any]:
     settings = {setting.name: setting for setting in describe_settings()}
     for key in table:
         if key not in settings:
-            raise ConfigError(f"{path}: there is no setting named {key!r}; known: {', '.join(settings)}")
+            near = get_close_matches(key, settings, n=1)
+            meant = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(settings)}"
+            raise ConfigError(f"{path}: there is no setting named {key!r}{meant}")
     return {key: _convert(value, settings[key], f"{path}: {key}", typed=True) for key, value in table.items()}
 
 

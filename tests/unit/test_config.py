@@ -4,7 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.config import DEFAULT_ALIASES, ConfigError, Settings, describe_settings, is_loopback, load
+from antiphon.config import (
+    DEFAULT_ALIASES,
+    ConfigError,
+    Given,
+    Settings,
+    client_key,
+    describe_settings,
+    gather,
+    is_loopback,
+    load,
+    unknown_variables,
+)
 
 
 def write(tmp_path: Path, text: str) -> str:
@@ -80,7 +91,7 @@ def test_wrong_values_name_their_source(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("prot = 1", "there is no setting named 'prot'"),
+        ("prot = 1", "there is no setting named 'prot'; did you mean port?"),
         ('port = "8000"', "port: expected an integer from 0 to 65535"),
         ('alias = "one"', "alias: expected a list of texts"),
         ("port 1", "cannot be read as a settings file"),
@@ -162,3 +173,35 @@ def test_password_of_a_database_is_not_shown(url: str, shown: str) -> None:
     """Settings end up in logs and bug reports."""
     assert Settings(store=url).shown("store") == shown
     assert "secret" not in repr(Settings(store=url))
+
+
+def test_each_value_knows_where_it_comes_from(tmp_path: Path) -> None:
+    """Flag, variable, file, default: in this order."""
+    file = tmp_path / "a.toml"
+    file.write_text('port = 1\nthreads = 2\nhost = "::1"\n')
+    given = gather({"port": "3", "config": str(file)}, {"ANTIPHON_THREADS": "4", "ANTIPHON_PORT": "5"})
+
+    assert given["port"] == Given(3, "--port")
+    assert given["threads"] == Given(4, "ANTIPHON_THREADS")
+    assert given["host"] == Given("::1", str(file))
+    assert given["alias"] == Given((), "default")
+
+
+def test_variables_that_are_no_settings_are_found() -> None:
+    """With what was perhaps meant; others are nobody's business."""
+    environ = {
+        "ANTIPHON_PROT": "1",
+        "ANTIPHON_ZZZ": "1",
+        "ANTIPHON_PORT": "1",
+        "ANTIPHON_CONFIG": "",
+        "HOME": "",
+    }
+
+    assert unknown_variables(environ) == {"ANTIPHON_PROT": "ANTIPHON_PORT", "ANTIPHON_ZZZ": None}
+
+
+def test_key_of_the_commands_is_ours_before_that_of_other_clients() -> None:
+    """And a placeholder where there is none."""
+    assert client_key({"ANTIPHON_API_KEY": "one, two", "OPENAI_API_KEY": "three"}) == "one"
+    assert client_key({"OPENAI_API_KEY": "three"}) == "three"
+    assert client_key({}) == "any"

@@ -1,4 +1,4 @@
-"""The `antiphon` command and its one subcommand, `serve`.
+"""The `antiphon` command: its subcommands put together, and `serve`.
 
 Everything heavy is imported inside the command, so that `--help` answers at once. No setting is
 declared here: flags are made from `config.Settings`.
@@ -7,14 +7,19 @@ Invariant: whatever an operator did wrong is told in one line on stderr, without
 signal ends with exit code 0, wrong settings with 2, a server that cannot start with 1.
 """
 
-import inspect
-from collections.abc import Callable
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from antiphon import __version__
-from antiphon.cli.flags import serve_parameters
+from antiphon.cli.bench.command import BENCH_HELP, BenchOptions, bench
+from antiphon.cli.chat.command import CHAT_HELP, ChatOptions, chat
+from antiphon.cli.check.command import check
+from antiphon.cli.config_command import config_app
+from antiphon.cli.ending import fail
+from antiphon.cli.flags import serve_parameters, with_options, with_parameters
+from antiphon.cli.model_commands import models, pull
+from antiphon.cli.server_commands import ps, stop
 from antiphon.config import ConfigError, Settings, load
 
 
@@ -25,9 +30,14 @@ def main() -> None:
 
 def build_app() -> typer.Typer:
     """The command tree."""
-    app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
     app.callback()(_root)
-    app.command("serve", help=_SERVE_HELP)(_with_parameters(_serve, serve_parameters()))
+    app.command("serve", help=_SERVE_HELP)(with_parameters(_serve, serve_parameters()))
+    app.command("chat", help=CHAT_HELP)(with_options(chat, ChatOptions))
+    app.command("bench", help=BENCH_HELP)(with_options(bench, BenchOptions))
+    for command in (pull, models, ps, stop, check):
+        app.command()(command)
+    app.add_typer(config_app(), name="config")
     return app
 
 
@@ -58,7 +68,7 @@ def _serve(**given: Any) -> None:
     try:
         settings = load({name: value for name, value in given.items() if value not in (None, [])})
     except ConfigError as error:
-        _fail(error, 2)
+        fail(error, 2)
 
     try:
         _run(settings)
@@ -75,17 +85,4 @@ def _run(settings: Settings) -> None:
     try:
         run(settings, open_progress, print_banner)
     except StartError as error:
-        _fail(error, 1)
-
-
-def _with_parameters(
-    command: Callable[..., None], parameters: list[inspect.Parameter]
-) -> Callable[..., None]:
-    """Give a function of keywords the signature that typer reads."""
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return command
-
-
-def _fail(error: Exception, code: int) -> NoReturn:
-    typer.echo(f"antiphon: {error}", err=True)
-    raise typer.Exit(code)
+        fail(error, 1)

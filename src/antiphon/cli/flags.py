@@ -1,4 +1,4 @@
-"""The flags of `antiphon serve`, derived from `config.Settings`.
+"""Flags made from declarations: those of `antiphon serve` from `config.Settings`, others from dataclasses.
 
 Values pass through as texts: `config` alone converts and checks them, so that a wrong value reads
 the same wherever it came from. Whether a flag was given at all must stay visible (None or an empty
@@ -6,11 +6,29 @@ list otherwise), since what was not given may come from the environment or a fil
 """
 
 import inspect
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from antiphon.config import Setting, describe_settings
+
+Options = TypeVar("Options")
+
+
+def with_parameters(command: Callable[..., None], parameters: list[inspect.Parameter]) -> Callable[..., None]:
+    """Give a function of keywords the signature that typer reads."""
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return command
+
+
+def with_options(command: Callable[[Options], None], kind: Callable[..., Options]) -> Callable[..., None]:
+    """A command of flags from one that takes a dataclass, whose fields are annotated as typer wants them."""
+
+    def run(**given: Any) -> None:
+        command(kind(**given))
+
+    return with_parameters(run, list(inspect.signature(kind).parameters.values()))
 
 
 def serve_parameters() -> list[inspect.Parameter]:

@@ -7,6 +7,7 @@ irrelevant: any byte that differs is refused.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from types import MappingProxyType
 
 from antiphon.models.errors import ModelError
@@ -61,7 +62,9 @@ CATALOGUE: Catalogue = MappingProxyType(
 def unknown_model(spec: str, catalogue: Catalogue) -> ModelError:
     """The error for a name that is neither in the catalogue nor a path."""
     known = ", ".join(sorted(catalogue))
+    near = get_close_matches(spec, catalogue, n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
     return ModelError(
-        f"{spec}: no such model. Known names: {known}; or give the path of a .gguf file or of a folder "
-        "with an OpenVINO model"
+        f"{spec}: no such model.{meant} Known names: {known}; "
+        "or give the path of a .gguf file or of a folder with an OpenVINO model"
     )

@@ -30,7 +30,7 @@ from antiphon.models.progress import Progress
 
 _FORMAT: Final = 3
 """Of prepared folders. Raise it when anything written there changes: old folders are then not found."""
-_MANIFEST: Final = "antiphon.json"
+MANIFEST: Final = "antiphon.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +127,14 @@ def _write_manifest(source: _Source, folder: Path) -> None:
     """Remember the whole digest and every file's size: a folder that lost bytes is made anew."""
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     manifest = {"format": _FORMAT, "id": source.id, "sha256": source.digest, "sizes": sizes}
-    (folder / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def _find_prepared(source: _Source, cache_dir: Path) -> PreparedModel | None:
     """The model, if an earlier start prepared this very file and its folder is still whole."""
     folder = source.prepared_folder(cache_dir)
     try:
-        manifest = read_json(folder / _MANIFEST)
+        manifest = read_json(folder / MANIFEST)
         sizes = manifest["sizes"]
         whole = all((folder / name).stat().st_size == size for name, size in sizes.items())
         if whole and sizes.keys() >= set(REQUIRED_FILES) and manifest["sha256"] == source.digest:

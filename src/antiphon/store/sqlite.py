@@ -43,6 +43,11 @@ class SqliteOptions:
     """A page of a list ends behind the completion that reaches this."""
 
 
+def sqlite_version() -> str:
+    """The version of the SQLite that is used here."""
+    return apsw.sqlite_lib_version()
+
+
 class SqliteStore:
     """Implements `core.ports.CompletionStore`."""
 
