@@ -28,6 +28,7 @@ from antiphon.config import (
     Settings,
     cache_folder,
     data_folder,
+    hub_options,
     is_loopback,
     servers_folder,
 )
@@ -187,7 +188,7 @@ def _load_parts(settings: Settings, open_progress: OpenProgress, script: ScriptS
     if settings.engine == "fake":
         return ModelParts(*fake_parts(script))
     with open_progress() as progress:
-        model = prepare(settings.model, cache_folder(), progress)
+        model = prepare(settings.model, cache_folder(), progress, hub=hub_options())
     engine = _ray_engine(settings, model) if settings.engine == "ray" else _engine(settings, model)
     return ModelParts(engine, load_tokenizer(model.folder), load_chat_template(model.folder))
 
@@ -214,7 +215,7 @@ def replica_engine(settings: Settings) -> Engine:
     Raises:
         ModelError: the model cannot be served.
     """
-    return _engine(settings, prepare(settings.model, cache_folder(), Silent()))
+    return _engine(settings, prepare(settings.model, cache_folder(), Silent(), hub=hub_options()))
 
 
 def _ray_engine(settings: Settings, model: PreparedModel) -> Engine:

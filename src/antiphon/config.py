@@ -23,6 +23,7 @@ import msgspec
 import platformdirs
 from msgspec import Meta
 
+from antiphon.models.hub_repository import DEFAULT_ENDPOINT, HubOptions
 from antiphon.service.admission import AdmissionOptions
 
 DEFAULT_ALIASES = ("gpt-4o-mini", "gpt-4o-mini-2024-07-18")
@@ -53,9 +54,10 @@ def _about(text: str, ge: int | None = None, le: int | None = None) -> Meta:
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How to serve. See `load` for where the values come from."""
 
-    model: Annotated[str, _about("A model's name, a .gguf file, or a folder with an OpenVINO model")] = (
-        "smollm2-135m"
-    )
+    model: Annotated[
+        str,
+        _about("A model's name, hf:org/name[:file.gguf], a .gguf file, or a folder with an OpenVINO model"),
+    ] = "smollm2-135m"
     host: Annotated[str, _about("Address to listen on; beyond loopback a key is required")] = "127.0.0.1"
     port: Annotated[int, _about("TCP port to listen on; 0 takes any free one", ge=0, le=65535)] = 8000
     alias: Annotated[tuple[str, ...], _about("Another name the model answers to; repeatable")] = ()
@@ -255,6 +257,15 @@ def client_key(environ: Mapping[str, str] = os.environ) -> str:
     """The key that the commands which talk to a server send: ours, else that of OpenAI's clients."""
     own = environ.get(ENVIRONMENT_PREFIX + "API_KEY", "").split(",")[0].strip()
     return own or environ.get("OPENAI_API_KEY", "") or "any"
+
+
+def hub_options(environ: Mapping[str, str] = os.environ) -> HubOptions:
+    """Which hub models named `hf:…` come from, by the variables that its own tools use."""
+    return HubOptions(
+        endpoint=environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT,
+        token=environ.get("HF_TOKEN", ""),
+        offline=environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"),
+    )
 
 
 def servers_folder() -> Path:

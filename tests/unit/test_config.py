@@ -12,10 +12,12 @@ from antiphon.config import (
     client_key,
     describe_settings,
     gather,
+    hub_options,
     is_loopback,
     load,
     unknown_variables,
 )
+from antiphon.models.hub_repository import HubOptions
 
 
 def write(tmp_path: Path, text: str) -> str:
@@ -205,3 +207,11 @@ def test_key_of_the_commands_is_ours_before_that_of_other_clients() -> None:
     assert client_key({"ANTIPHON_API_KEY": "one, two", "OPENAI_API_KEY": "three"}) == "one"
     assert client_key({"OPENAI_API_KEY": "three"}) == "three"
     assert client_key({}) == "any"
+
+
+def test_hub_is_set_up_by_its_own_variables() -> None:
+    """As its own tools are."""
+    environ = {"HF_ENDPOINT": "http://mirror", "HF_TOKEN": "hf_x", "HF_HUB_OFFLINE": "1"}
+
+    assert hub_options(environ) == HubOptions("http://mirror", "hf_x", offline=True)
+    assert hub_options({"HF_HUB_OFFLINE": "0"}) == HubOptions()

@@ -7,7 +7,7 @@ import typer
 
 from antiphon.cli.ending import fail
 from antiphon.cli.output import print_json, print_table, shown_size
-from antiphon.config import cache_folder
+from antiphon.config import cache_folder, hub_options
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -20,7 +20,10 @@ def complete_model(incomplete: str) -> list[str]:
 def pull(
     model: Annotated[
         list[str],
-        typer.Argument(help="A name of `antiphon models`, or a .gguf file.", autocompletion=complete_model),
+        typer.Argument(
+            help="A name of `antiphon models`, hf:org/name[:file.gguf], or a .gguf file.",
+            autocompletion=complete_model,
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print what was pulled as JSON.")] = False,
 ) -> None:
@@ -33,7 +36,7 @@ def pull(
     for name in model:
         try:
             with open_progress() as progress:
-                ready = prepare(name, cache_folder(), progress)
+                ready = prepare(name, cache_folder(), progress, hub=hub_options())
         except ModelError as error:
             fail(error)
         pulled.append({"name": name, "id": ready.id, "folder": str(ready.folder), "sha256": ready.digest})

@@ -1,6 +1,7 @@
 """From what the operator named to a folder the engine can run, doing each costly step once.
 
     name ── fetch ──▶ models/NAME/*.gguf ──┐
+    hf:ORG/NAME ── fetch_from_hub ─────────┤ (or an OpenVINO folder, as below)
     PATH.gguf ─────────────────────────────┴─ check, convert ──▶ prepared/NAME-DIGEST-fN/ ──▶ PreparedModel
     FOLDER with OpenVINO IR ──────────────────────────────────────────────────────────────▶ PreparedModel
 
@@ -10,7 +11,7 @@ whole. A second start finds the prepared folder and reads a few small files.
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,8 @@ from antiphon.models.folder import IR_FILES, REQUIRED_FILES, PreparedModel, chec
 from antiphon.models.gguf import read_gguf
 from antiphon.models.gguf_description import write_description
 from antiphon.models.gguf_support import check_supported
+from antiphon.models.hub import fetch_from_hub
+from antiphon.models.hub_repository import PREFIX, PUBLIC_HUB, HubOptions, HubSpec, parse_spec
 from antiphon.models.json_files import read_json
 from antiphon.models.progress import Progress
 
@@ -48,9 +51,16 @@ class _Source:
 
 
 def prepare(
-    spec: str, cache_dir: Path, progress: Progress, catalogue: Catalogue = CATALOGUE
+    spec: str,
+    cache_dir: Path,
+    progress: Progress,
+    catalogue: Catalogue = CATALOGUE,
+    hub: HubOptions = PUBLIC_HUB,
 ) -> PreparedModel:
-    """Make the named model ready to load: a catalogue name, a `.gguf` file, or a folder with OpenVINO IR.
+    """Make the named model ready to load.
+
+    It is named by the catalogue, by `hf:` and a repository, or by the path of a `.gguf` file or of a
+    folder with OpenVINO IR.
 
     Takes seconds and, for a catalogue model, the network on the first call; milliseconds afterwards.
 
@@ -58,6 +68,8 @@ def prepare(
         ModelError: it cannot be served; one line says why and what would work.
     """
     try:
+        if spec.startswith(PREFIX):
+            return _prepare_from_hub(parse_spec(spec), hub, cache_dir, progress)
         return _prepare(spec, cache_dir, progress, catalogue)
     except OSError as error:
         raise ModelError(f"{error.filename or cache_dir}: {error.strerror or 'cannot be used'}") from error
@@ -75,6 +87,14 @@ def _prepare(spec: str, cache_dir: Path, progress: Progress, catalogue: Catalogu
     if path.suffix.lower() == ".gguf" or len(path.parts) > 1:
         raise ModelError(f"{path}: no such file or folder (wanted: a .gguf file, or an OpenVINO folder)")
     raise unknown_model(spec, catalogue)
+
+
+def _prepare_from_hub(spec: HubSpec, hub: HubOptions, cache_dir: Path, progress: Progress) -> PreparedModel:
+    path = fetch_from_hub(spec, hub, cache_dir, progress)
+    if path.is_file():
+        return _prepare_file(path, cache_dir, progress)
+    # The folder is named for its commit; the model is not.
+    return replace(_describe_own_folder(path, cache_dir, progress), id=spec.repo.rsplit("/", 1)[-1])
 
 
 def _prepare_entry(entry: CatalogueEntry, cache_dir: Path, progress: Progress) -> PreparedModel:
