@@ -3,10 +3,10 @@
 import { createParser } from "eventsource-parser";
 import { computed, signal } from "@preact/signals";
 
-import { current, keep, update, type AssistantTurn, type Choice, type Turn } from "./conversation";
+import { callOf, current, keep, update, type AssistantTurn, type Call, type Choice, type Turn } from "./conversation";
 import { ApiError, call, troubleOf, type ErrorBody } from "./http";
 import { bodyOf, InvalidText } from "./request";
-import type { Chunk, ToolCallDelta, WholeAnswer } from "./wire";
+import type { Chunk, Thoughts, ToolCallDelta, WholeAnswer } from "./wire";
 
 /** Conversations that are being answered, by id. */
 const running = signal<Record<string, AbortController>>({});
@@ -140,26 +140,28 @@ function push(turn: AssistantTurn, chunk: Chunk): boolean {
     const choice = { ...(turn.choices[index] ?? emptyChoice()) };
     turn.choices[index] = choice;
     if (delta.content) choice.text += delta.content;
-    if (delta.reasoning_content) choice.reasoning += delta.reasoning_content;
+    choice.reasoning += thoughtsOf(delta);
     if (delta.tool_calls) choice.calls = delta.tool_calls.reduce(withCall, choice.calls);
     if (logprobs?.content?.length) choice.tokens = [...choice.tokens, ...logprobs.content];
     if (finish_reason) choice.finish = finish_reason;
-    spoke ||= Boolean(delta.content || delta.reasoning_content || delta.tool_calls);
+    spoke ||= Boolean(delta.content || thoughtsOf(delta) || delta.tool_calls);
   }
   return spoke;
 }
 
-function withCall(calls: Choice["calls"], delta: ToolCallDelta): Choice["calls"] {
-  const known = calls[delta.index] ?? { id: "", type: "function", function: { name: "", arguments: "" } };
+function withCall(calls: Call[], { index, id, function: called, custom }: ToolCallDelta): Call[] {
+  const known = calls[index] ?? { id: "", kind: custom ? "custom" : "function", name: "", text: "" };
   const call = {
     ...known,
-    id: delta.id ?? known.id,
-    function: {
-      name: known.function.name + (delta.function?.name ?? ""),
-      arguments: known.function.arguments + (delta.function?.arguments ?? ""),
-    },
+    id: id ?? known.id,
+    name: known.name + ((called ?? custom)?.name ?? ""),
+    text: known.text + (called?.arguments ?? custom?.input ?? ""),
   };
-  return Object.assign([...calls], { [delta.index]: call });
+  return Object.assign([...calls], { [index]: call });
+}
+
+function thoughtsOf({ reasoning_content, reasoning }: Thoughts): string {
+  return reasoning_content ?? reasoning ?? "";
 }
 
 function fold(turn: AssistantTurn, whole: WholeAnswer): void {
@@ -172,8 +174,8 @@ function fold(turn: AssistantTurn, whole: WholeAnswer): void {
 export function choiceOf(choice: WholeAnswer["choices"][number]): Choice {
   return {
     text: choice.message.content ?? "",
-    reasoning: choice.message.reasoning_content ?? "",
-    calls: choice.message.tool_calls ?? [],
+    reasoning: thoughtsOf(choice.message),
+    calls: (choice.message.tool_calls ?? []).map(callOf),
     tokens: choice.logprobs?.content ?? [],
     finish: choice.finish_reason,
   };

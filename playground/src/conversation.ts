@@ -8,10 +8,18 @@ import type { Trouble } from "./http";
 const STORE = "antiphon.conversations";
 const MAX_KEPT = 50;
 
+/** A call of a function, with the JSON of its arguments, or of a custom tool, with its input. */
+export interface Call {
+  id: string;
+  kind: "function" | "custom";
+  name: string;
+  text: string;
+}
+
 export interface Choice {
   text: string;
   reasoning: string;
-  calls: ToolCall[];
+  calls: Call[];
   tokens: TokenScore[];
   finish: string | null;
 }
@@ -147,8 +155,17 @@ function messageOf(turn: Turn): Message[] {
   if (turn.role === "tool") return [{ role: "tool", tool_call_id: turn.callId, content: turn.text }];
   const choice = turn.choices[turn.chosen];
   if (!choice || (!choice.text && !choice.calls.length)) return [];
-  const calls = choice.calls.length ? { tool_calls: choice.calls } : {};
+  const calls = choice.calls.length ? { tool_calls: choice.calls.map(wireCall) } : {};
   return [{ role: "assistant", content: choice.text || null, ...calls }];
+}
+
+function wireCall({ id, kind, name, text }: Call): ToolCall {
+  const call = kind === "function" ? { function: { name, arguments: text } } : { custom: { name, input: text } };
+  return { id, type: kind, ...call };
+}
+
+export function callOf({ id, type, function: called, custom }: ToolCall): Call {
+  return { id, kind: type, name: (called ?? custom)?.name ?? "", text: called?.arguments ?? custom?.input ?? "" };
 }
 
 function read(): Conversation[] {

@@ -36,8 +36,8 @@ export function bodyOf(settings: Settings, turns: Turn[]): Body {
 }
 
 function toolChoice(choice: string): unknown {
-  const named = choice.startsWith("function:");
-  return named ? { type: "function", function: { name: choice.slice("function:".length) } } : choice;
+  const [, kind, name] = /^(function|custom):(.*)$/s.exec(choice) ?? [];
+  return kind ? { type: kind, [kind]: { name } } : choice;
 }
 
 function parsed(what: string, text: string): unknown {
@@ -48,11 +48,14 @@ function parsed(what: string, text: string): unknown {
   }
 }
 
-/** The names of the functions in the text of a list of tools. */
+/** The tools in the text of a list of them, as `function:NAME` or `custom:NAME`. */
 export function toolNames(text: string): string[] {
   try {
-    const tools = JSON.parse(text) as { function?: { name?: unknown } }[];
-    return tools.map((tool) => tool.function?.name).filter((name) => typeof name === "string");
+    const tools = JSON.parse(text) as { type: string; function?: { name?: string }; custom?: { name?: string } }[];
+    return tools.flatMap(({ type, function: called, custom }) => {
+      const name = (called ?? custom)?.name;
+      return name ? [`${type}:${name}`] : [];
+    });
   } catch {
     return [];
   }

@@ -1,9 +1,11 @@
 // The parts of the API's JSON that the page reads and writes.
 
+/** A call of a function or of a custom tool; each has its own member. */
 export interface ToolCall {
   id: string;
-  type: "function";
-  function: { name: string; arguments: string };
+  type: "function" | "custom";
+  function?: { name: string; arguments: string };
+  custom?: { name: string; input: string };
 }
 
 export interface TokenScore {
@@ -31,6 +33,13 @@ export interface ToolCallDelta {
   index: number;
   id?: string;
   function?: { name?: string; arguments?: string };
+  custom?: { name?: string; input?: string };
+}
+
+/** What the model thought; servers can be told to call it either way. */
+export interface Thoughts {
+  reasoning_content?: string | null;
+  reasoning?: string | null;
 }
 
 export interface Chunk {
@@ -39,7 +48,7 @@ export interface Chunk {
   system_fingerprint?: string;
   choices: {
     index: number;
-    delta: { content?: string | null; reasoning_content?: string | null; tool_calls?: ToolCallDelta[] };
+    delta: Thoughts & { content?: string | null; tool_calls?: ToolCallDelta[] };
     logprobs?: { content: TokenScore[] | null } | null;
     finish_reason: string | null;
   }[];
@@ -53,7 +62,7 @@ export interface WholeAnswer {
   created: number;
   choices: {
     index: number;
-    message: { content: string | null; reasoning_content?: string | null; tool_calls?: ToolCall[] };
+    message: Thoughts & { content: string | null; tool_calls?: ToolCall[] };
     logprobs?: { content: TokenScore[] | null } | null;
     finish_reason: string;
   }[];

@@ -76,6 +76,28 @@ test("calls get results by hand, and the conversation goes on with them", () =>
     assert.equal(bodies[1].tool_choice, "none");
   }));
 
+test("custom tools are called with free text", () =>
+  withPage({}, async (page) => {
+    const bodies = requests(page);
+    await page.getByRole("tab", { name: "Tools" }).click();
+    await page
+      .getByRole("textbox", { name: "Tools, as a JSON array" })
+      .fill('[{"type": "custom", "custom": {"name": "shell", "description": "Runs a command"}}]');
+    await page.getByLabel("Choice").selectOption({ label: "shell" });
+    await ask(page, "List the files");
+    await page.getByLabel("Choice").selectOption("none");
+    await page.getByLabel("Result of shell").fill("a.txt");
+    await page.getByRole("button", { name: "Send results" }).click();
+    await page.locator(".turn.assistant").nth(1).waitFor();
+    await answered(page);
+
+    assert.deepEqual(bodies[0].tool_choice, { type: "custom", custom: { name: "shell" } });
+    const [, call, result] = bodies[1].messages;
+    assert.deepEqual([call.tool_calls[0].type, call.tool_calls[0].custom.name], ["custom", "shell"]);
+    assert.equal(result.tool_call_id, call.tool_calls[0].id);
+    assert.equal(await page.locator(".trouble").count(), 0);
+  }));
+
 test("stored completions are listed, reopened and deleted", () =>
   withPage({}, async (page) => {
     const bodies = requests(page);

@@ -332,7 +332,7 @@ function ToolsTab({ settings }: { settings: Values }) {
   };
   return (
     <>
-      <p class="hint">Functions that the model may call. You fill in what they return.</p>
+      <p class="hint">Functions and custom tools that the model may call. You fill in what they return.</p>
       <div class="field">
         <span>Tools, as JSON</span>
         <JsonEditor
@@ -351,8 +351,8 @@ function ToolsTab({ settings }: { settings: Values }) {
           <option value="none">none</option>
           <option value="required">required: at least one call</option>
           {names.map((name) => (
-            <option key={name} value={`function:${name}`}>
-              {name}
+            <option key={name} value={name}>
+              {name.slice(name.indexOf(":") + 1)}
             </option>
           ))}
         </select>

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 import { choiceOf } from "../answering";
-import { begin, current, type Turn } from "../conversation";
+import { begin, callOf, current, type Turn } from "../conversation";
 import { call, getJson, troubleOf, type Trouble } from "../http";
 import type { Message, Page, WholeAnswer } from "../wire";
 import { Icon } from "./icons";
@@ -70,7 +70,7 @@ export function Stored() {
 
 function headline(entry: WholeAnswer): string {
   const { content, tool_calls } = entry.choices[0]!.message;
-  const text = content || tool_calls?.map((each) => `${each.function.name}()`).join(", ") || "(empty)";
+  const text = content || tool_calls?.map((each) => `${callOf(each).name}()`).join(", ") || "(empty)";
   return text.replace(/\s+/g, " ").slice(0, 80);
 }
 
@@ -103,14 +103,14 @@ async function reopen(entry: WholeAnswer): Promise<void> {
 
 /** Messages as turns; the names of called functions are looked up by the calls' ids. */
 function turnsOf(messages: Message[]): Turn[] {
-  const names = new Map(messages.flatMap((m) => m.tool_calls ?? []).map((each) => [each.id, each.function.name]));
+  const names = new Map(messages.flatMap((m) => m.tool_calls ?? []).map((each) => [each.id, callOf(each).name]));
   return messages.flatMap((message): Turn[] => {
     const text = textOf(message);
     if (message.role === "user") return [{ role: "user", text }];
     const callId = message.tool_call_id ?? "";
     if (message.role === "tool") return [{ role: "tool", callId, name: names.get(callId) ?? "function", text }];
     if (message.role !== "assistant") return [];
-    const choice = { text, reasoning: "", calls: message.tool_calls ?? [], tokens: [], finish: null };
+    const choice = { text, reasoning: "", calls: (message.tool_calls ?? []).map(callOf), tokens: [], finish: null };
     return [{ role: "assistant", choices: [choice], chosen: 0, figures: {} }];
   });
 }

@@ -198,9 +198,9 @@ function ChoiceView({ choice, turn, tokens }: { choice: Choice; turn: AssistantT
       {choice.calls.map((call) => (
         <div class="call" key={call.id}>
           <div class="call-head">
-            Calls <code>{call.function.name}</code>
+            Calls <code>{call.name}</code>
           </div>
-          <pre tabIndex={0}>{pretty(call.function.arguments)}</pre>
+          <pre tabIndex={0}>{call.kind === "function" ? pretty(call.text) : call.text}</pre>
         </div>
       ))}
       {choice.finish === "length" && <p class="hint">Cut off: the limit of tokens was reached.</p>}
@@ -267,7 +267,7 @@ function Results({ choice }: { choice: Choice }) {
   const submit = (event: Event) => {
     event.preventDefault();
     sendResults(
-      choice.calls.map((call) => ({ callId: call.id, name: call.function.name, text: texts[call.id] ?? "" })),
+      choice.calls.map((call) => ({ callId: call.id, name: call.name, text: texts[call.id] ?? "" })),
     );
   };
   return (
@@ -275,7 +275,7 @@ function Results({ choice }: { choice: Choice }) {
       {choice.calls.map((call) => (
         <label key={call.id}>
           <span>
-            Result of <code>{call.function.name}</code>
+            Result of <code>{call.name}</code>
           </span>
           <textarea
             rows={2}
