@@ -43,6 +43,7 @@ SAMPLES: tuple[core.AntiphonError, ...] = (
     core.Overloaded(),
     core.EngineUnavailable(),
     core.EngineFailed(),
+    core.AnswerBroken(),
     core.StoreUnavailable(),
     core.InternalError(),
     http.ShuttingDown(),

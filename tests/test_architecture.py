@@ -34,6 +34,7 @@ FENCES = {
     "llguidance": ("engine/",),
     "numpy": ("engine/", "models/"),
     "jinja2": ("text/",),
+    "jsonschema_rs": ("text/schema/",),
     "starlette": ("api/",),
     "uvicorn": ("api/",),
     "uvloop": ("api/",),

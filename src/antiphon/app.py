@@ -45,7 +45,7 @@ from antiphon.models.progress import Progress, Silent
 from antiphon.models.tokenizer import load_tokenizer
 from antiphon.servers import announced
 from antiphon.service.admission import Admission, AdmissionOptions
-from antiphon.service.completions import Completions, ModelParts
+from antiphon.service.completions import Completions, CompletionsOptions, ModelParts
 from antiphon.service.health import Health
 from antiphon.service.models import ModelRegistry
 from antiphon.service.stored import StoredCompletions
@@ -321,8 +321,9 @@ def build_app(
     info = parts.engine.info
     registry = ModelRegistry(info, int(time.time()), dict.fromkeys(settings.aliases, info.id))
     admission = Admission(AdmissionOptions(settings.max_choices, settings.max_prompt_tokens))
+    options = CompletionsOptions(openai_strict_schemas=settings.openai_strict_schemas)
     services = Services(
-        completions=Completions(parts, registry, admission, metrics=metrics),
+        completions=Completions(parts, registry, admission, options, metrics),
         models=registry,
         health=Health(parts.engine),
         stored=None if store is None else StoredCompletions(store),

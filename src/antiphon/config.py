@@ -80,6 +80,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_field: Annotated[
         Literal["reasoning_content", "reasoning"], _about("The key of what a thinking model thought")
     ] = "reasoning_content"
+    openai_strict_schemas: Annotated[
+        bool, _about("Refuse strict schemas that OpenAI refuses, though they could be held")
+    ] = False
     threads: Annotated[int, _about("CPU threads of the engine; 0: all cores", ge=0)] = 0
     kv_cache_mib: Annotated[int, _about("Memory for the KV cache, in MiB", ge=16)] = 1024
     kv_cache_type: Annotated[

@@ -9,6 +9,7 @@ import pytest
 from antiphon.api import errors
 from antiphon.api.errors import answer
 from antiphon.core.errors import (
+    AnswerBroken,
     AntiphonError,
     ArrayTooLong,
     ContextLengthExceeded,
@@ -290,6 +291,7 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
         ),
     ),
     (EngineFailed(), Told(503, "server_error", None, None, SORRY, RETRY)),
+    (AnswerBroken(), Told(500, "server_error", None, None, SORRY, RETRY)),
     (InternalError(), Told(500, "server_error", None, None, SORRY, RETRY)),
     (
         errors.BadFraming(),

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from antiphon.api.encode import completion_id
 from antiphon.api.wire.words import excerpt
 from antiphon.core.errors import (
+    AnswerBroken,
     AntiphonError,
     ArrayTooLong,
     ClientError,
@@ -213,12 +214,11 @@ def _range_message(error: NumberOutOfRange) -> str:
 
 def _schema_message(error: SchemaRefused | FunctionSchemaRefused) -> str:
     subject = "response_format" if isinstance(error, SchemaRefused) else "function"
-    # OpenAI prints the place as a Python tuple: (), ('a',) or ('a', 'b').
-    context = tuple(excerpt(key) for key in error.context)
-    return (
-        f"Invalid schema for {subject} '{excerpt(error.name)}': "
-        f"In context={excerpt(str(context), 300)}, {excerpt(error.reason, 300)}"
-    )
+    # OpenAI prints the place as a Python tuple: (), ('a',) or ('a', 'b'); where it is the whole, nothing.
+    place = ""
+    if error.context is not None:
+        place = f"In context={excerpt(str(tuple(map(excerpt, error.context))), 300)}, "
+    return f"Invalid schema for {subject} '{excerpt(error.name)}': {place}{excerpt(error.reason, 300)}"
 
 
 def _not_found(what: str, id: str) -> str:
@@ -349,6 +349,7 @@ ROWS: tuple[Row[Any], ...] = (
         lambda e: "Stored completions are not available at the moment. Please try again later.",
     ),
     Row(EngineFailed, 503, SERVER, _code(None), lambda e: _SERVER_MESSAGE),
+    Row(AnswerBroken, 500, SERVER, _code(None), lambda e: _SERVER_MESSAGE),
     Row(InternalError, 500, SERVER, _code(None), lambda e: _SERVER_MESSAGE),
     _http(BadFraming, 400, None, lambda e: "The request is not valid HTTP/1.1."),
     _http(

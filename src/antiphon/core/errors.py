@@ -17,6 +17,7 @@
         ├── Overloaded                 no room now
         ├── EngineUnavailable          the engine is starting or down; nothing was generated
         ├── EngineFailed               the engine died or failed while it generated
+        ├── AnswerBroken               an answer turned out to break its schema
         ├── StoreUnavailable           what should be stored, or was, cannot be had now
         └── InternalError              anything unforeseen
 
@@ -152,8 +153,8 @@ class SchemaRefused(ClientError):
 
     name: str
     reason: str
-    context: tuple[str, ...] = ()
-    """Where in the schema: the keys that lead there."""
+    context: tuple[str, ...] | None = ()
+    """Where in the schema: the keys that lead there. None: it is about the schema as a whole."""
 
 
 @dataclass(eq=False)
@@ -164,7 +165,7 @@ class FunctionSchemaRefused(ClientError):
     """Its place among the tools, from 0."""
     name: str
     reason: str
-    context: tuple[str, ...] = ()
+    context: tuple[str, ...] | None = ()
     """As in `SchemaRefused`."""
 
 
@@ -200,6 +201,11 @@ class EngineUnavailable(ServerError):
 @dataclass(eq=False)
 class EngineFailed(ServerError):
     """The engine died or failed while it worked on this request."""
+
+
+@dataclass(eq=False)
+class AnswerBroken(ServerError):
+    """An answer that was held to a schema is not valid under it: a fault of this server, told as one."""
 
 
 @dataclass(eq=False)

@@ -31,6 +31,7 @@ from antiphon.service.admission import Lease
 from antiphon.service.choice_calls import ChoiceCalls
 from antiphon.service.choice_text import ChoiceText
 from antiphon.service.recording import Recording
+from antiphon.service.verification import Verification
 
 
 @dataclass(eq=False)
@@ -59,6 +60,8 @@ class Completion:
     """How urgent it was."""
     call_reason: FinishReason = "tool_calls"
     """Why a choice ends that called."""
+    verification: Verification | None = field(default=None, repr=False)
+    """Looks at structured answers before their end is told."""
 
     def __post_init__(self) -> None:
         """All choices run; nothing is known of the prefix cache yet."""
@@ -83,7 +86,10 @@ class Completion:
         """The events; `events` is this plus a close that works before the start."""
         try:
             async for event in self.generation:
-                for answer in self._answers(event):
+                answers = self._answers(event)
+                if self.verification is not None:
+                    await self.verification.listen(answers, cut=self.texts[event.choice].stopped)
+                for answer in answers:
                     yield answer
                 if not self._running:
                     break

@@ -35,6 +35,7 @@ from antiphon.core.messages import (
     JsonSchemaFormat,
     Message,
     PatternFormat,
+    ResponseFormat,
     SamplingOptions,
     ServiceTier,
     Tool,
@@ -46,10 +47,12 @@ from antiphon.service.choice_text import ChoiceText, SpelledTokenizer, TokenScor
 from antiphon.service.completion import Completion
 from antiphon.service.measured import MeasuredGeneration
 from antiphon.service.models import ModelRegistry
+from antiphon.service.schemas import HeldSchema, Schemas
+from antiphon.service.verification import AnswerSchemas, Verification
 from antiphon.telemetry.metrics import Metrics
 from antiphon.text.prompt import encode_prompt
 from antiphon.text.reasoning import ReasoningBlock, ReasoningSplitter, behind_reasoning, block_behind
-from antiphon.text.response_format import ANY_OBJECT, constraint_of
+from antiphon.text.response_format import ANY_OBJECT, schema_of, text_constraint
 from antiphon.text.stop import StopStrings
 from antiphon.text.tools.custom import as_function, raw_grammars
 from antiphon.text.tools.grammar import CallRules, arguments_schema, tool_constraint
@@ -71,11 +74,21 @@ class CompletionsOptions:
 
     require_json_word: bool = False
     """Refuse JSON mode when no message says "json", as OpenAI does; a grammar does not need it."""
+    openai_strict_schemas: bool = False
+    """Refuse strict schemas that OpenAI refuses, though they could be held."""
     inline_prompt_chars: int = 4096
     """Conversations up to this long are rendered and tokenized on the event loop, longer ones in a thread.
 
     Measured: 0.5 ms for 1,000 characters, 0.1 ms for the way to a thread and back.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class _Structure:
+    """What an answer is held to, and what it is checked against."""
+
+    constraint: Constraint | None
+    schemas: AnswerSchemas | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +119,7 @@ class Completions:
         self._options = options
         self._scorer = TokenScorer(parts.tokenizer)
         self._controls = _controls(parts)
+        self._schemas = Schemas(parts.engine, subset_only=options.openai_strict_schemas)
 
     async def open(self, request: ChatRequest, project: str = "") -> Completion:
         """Everything that can be refused is refused here; the model has not run when this returns.
@@ -143,20 +157,23 @@ class Completions:
         if room < 1:
             raise ContextLengthExceeded(self._parts.engine.info.context_length, len(prompt))
         lease.add_prompt(len(prompt))
+        structure = await self._structure(request, block)
         generation_request = GenerationRequest(
             id=secrets.token_hex(16),
             prompt=tuple(prompt),
             max_tokens=room if request.max_tokens is None else min(request.max_tokens, room),
             choices=request.choices,
             sampling=_sampling_params(request.sampling, request.top_logprobs),
-            constraint=await self._constraint(request, block),
+            constraint=structure.constraint,
             stop_token_ids=request.stop_token_ids,
             ignore_eos=request.ignore_eos,
             min_tokens=request.min_tokens,
             cache_salt=json.dumps((project, request.cache_key)),
             priority=_PRIORITIES[request.tier],
         )
-        return self._start(request, generation_request, block, lease, began)
+        completion = self._start(request, generation_request, block, lease, began)
+        completion.verification = self._verification(request, structure)
+        return completion
 
     def _start(
         self,
@@ -198,6 +215,12 @@ class Completions:
             call_reason="stop" if request.tool_choice.mode == "named" else "tool_calls",
         )
 
+    def _verification(self, request: ChatRequest, structure: _Structure) -> Verification | None:
+        """What looks at the answer; none where the caller's own stop tokens may cut it."""
+        if structure.schemas is None or request.stop_token_ids:
+            return None
+        return Verification(structure.schemas, self._metrics)
+
     async def _encode(self, request: ChatRequest) -> list[int]:
         messages, tools, parts = request.messages, request.tools, self._parts
         if not tools and _prompt_chars(messages) <= self._options.inline_prompt_chars:
@@ -216,33 +239,58 @@ class Completions:
         tail = b"".join(tokenizer.token_bytes(token) or names.get(token, b"") for token in end)
         return block_behind(tail.decode("utf-8", "replace"), tags)
 
-    async def _constraint(self, request: ChatRequest, block: ReasoningBlock | None) -> Constraint | None:
-        """The constraint to generate under, proved to compile."""
-        answer = await self._answer_constraint(request)
+    async def _structure(self, request: ChatRequest, block: ReasoningBlock | None) -> _Structure:
+        """The constraint to generate under, proved to compile, and what checks the answer."""
+        structure = await self._answer(request.response_format)
         if request.tools:
             _check_answers_beside_calls(request)
-            answer = await self._tool_constraint(request, answer, block)
-        if answer is None or block is None:
-            return answer
-        whole = behind_reasoning(answer, block, self._controls)
+            structure = await self._tools(request, structure, block)
+        if structure.constraint is None or block is None:
+            return structure
+        whole = behind_reasoning(structure.constraint, block, self._controls)
         await self._parts.engine.check(whole)
-        return whole
+        return replace(structure, constraint=whole)
 
-    async def _tool_constraint(
-        self, request: ChatRequest, answer: Constraint | None, block: ReasoningBlock | None
-    ) -> Constraint:
+    async def _answer(self, wanted: ResponseFormat | None) -> _Structure:
+        """What holds an answer that calls nothing."""
+        if wanted is None:
+            return _Structure(None)
+        if isinstance(wanted, PatternFormat | ChoiceFormat):
+            constraint = text_constraint(wanted)
+            try:
+                await self._parts.engine.check(constraint)
+            except SchemaRefused as refused:
+                raise InvalidValue(wanted.label, f"Invalid '{wanted.label}': {refused.reason}") from None
+            return _Structure(constraint)
+        held = await self._answer_schema(wanted)
+        return _Structure(held.constraint, AnswerSchemas(held.validator))
+
+    async def _answer_schema(self, wanted: JsonObjectFormat | JsonSchemaFormat) -> HeldSchema:
+        name = wanted.name if isinstance(wanted, JsonSchemaFormat) else ""
+        strict = isinstance(wanted, JsonSchemaFormat) and wanted.strict
+        try:
+            return await self._schemas.hold(schema_of(wanted), strict=strict)
+        except SchemaRefused as refused:
+            if strict or not name:
+                raise SchemaRefused(name, refused.reason, refused.context) from None
+            return await self._schemas.hold(ANY_OBJECT, strict=False)
+
+    async def _tools(
+        self, request: ChatRequest, answer: _Structure, block: ReasoningBlock | None
+    ) -> _Structure:
         """A constraint that lets the answer call; schemas that cannot be held are told or let go."""
         for place, tool in enumerate(request.tools):
             await self._check_grammar(place, tool)
-        functions = list(map(as_function, request.tools))
         not_from = block.opening if block and not block.begun else ""
         rules = CallRules(HERMES, raw_grammars(request.tools), self._controls, not_from)
         try:
-            return await self._checked_tools(request, functions, answer, rules)
+            return await self._checked_tools(
+                request, await self._functions(request, alone=False), answer, rules
+            )
         except SchemaRefused:
-            held = [await self._held(place, tool) for place, tool in enumerate(functions)]
+            functions = await self._functions(request, alone=True)
         try:
-            return await self._checked_tools(request, held, answer, rules)
+            return await self._checked_tools(request, functions, answer, rules)
         except SchemaRefused:
             # Each compiles: it is their sum that goes beyond a bound.
             reason = "Invalid schemas in 'tools': together they are too complex."
@@ -251,13 +299,45 @@ class Completions:
     async def _checked_tools(
         self,
         request: ChatRequest,
-        tools: Sequence[FunctionTool],
-        answer: Constraint | None,
+        functions: Sequence[tuple[FunctionTool, HeldSchema | None]],
+        answer: _Structure,
         rules: CallRules,
-    ) -> Constraint:
-        constraint = tool_constraint(tools, request.tool_choice, request.parallel_tool_calls, answer, rules)
+    ) -> _Structure:
+        tools = [replace(tool, parameters=held.schema) if held else tool for tool, held in functions]
+        constraint = tool_constraint(
+            tools, request.tool_choice, request.parallel_tool_calls, answer.constraint, rules
+        )
         await self._parts.engine.check(constraint)
-        return constraint
+        arguments = {tool.name: held.validator for tool, held in functions if held}
+        text = answer.schemas.text if answer.schemas else None
+        return _Structure(constraint, AnswerSchemas(text, arguments))
+
+    async def _functions(
+        self, request: ChatRequest, *, alone: bool
+    ) -> list[tuple[FunctionTool, HeldSchema | None]]:
+        """The tools as functions, with their parameters held; the input of a custom tool is no JSON."""
+        return [
+            (as_function(tool), None)
+            if isinstance(tool, CustomTool)
+            else (tool, await self._parameters(place, tool, alone=alone))
+            for place, tool in enumerate(request.tools)
+        ]
+
+    async def _parameters(self, place: int, tool: FunctionTool, *, alone: bool) -> HeldSchema:
+        """Parameters as they can be held: their own, or any object where they are not strict.
+
+        `alone`: the engine proves that these compile, and not only all together.
+        """
+        take = self._schemas.hold if alone else self._schemas.prepare
+        try:
+            if tool.strict:
+                # OpenAI's rules are for what the caller wrote, not for what is added here.
+                self._schemas.check_subset(tool.parameters)
+            return await take(arguments_schema(tool.parameters), strict=False)
+        except SchemaRefused as refused:
+            if tool.strict:
+                raise FunctionSchemaRefused(place, tool.name, refused.reason, refused.context) from None
+            return await self._schemas.prepare(ANY_OBJECT, strict=False)
 
     async def _check_grammar(self, place: int, tool: Tool) -> None:
         """Prove that the grammar of a custom tool can be held, by itself and as an argument's pattern."""
@@ -271,33 +351,6 @@ class Completions:
                 await self._parts.engine.check(check)
         except SchemaRefused as refused:
             raise ToolGrammarRefused(place, tool.name, refused.reason) from None
-
-    async def _held(self, place: int, tool: FunctionTool) -> FunctionTool:
-        """The tool with parameters that can be held: its own, or any object where it is not strict."""
-        try:
-            await self._parts.engine.check(_schema_constraint(tool))
-        except SchemaRefused as refused:
-            if tool.strict:
-                raise FunctionSchemaRefused(place, tool.name, refused.reason, refused.context) from None
-            return replace(tool, parameters={"additionalProperties": True})
-        return tool
-
-    async def _answer_constraint(self, request: ChatRequest) -> Constraint | None:
-        """The constraint of an answer that calls nothing."""
-        constraint = constraint_of(request.response_format)
-        if constraint is None:
-            return None
-        try:
-            await self._parts.engine.check(constraint)
-            return constraint
-        except SchemaRefused as refused:
-            wanted = request.response_format
-            if isinstance(wanted, JsonSchemaFormat) and not wanted.strict:
-                return ANY_OBJECT
-            if isinstance(wanted, PatternFormat | ChoiceFormat):
-                raise InvalidValue(wanted.label, f"Invalid '{wanted.label}': {refused.reason}") from None
-            name = wanted.name if isinstance(wanted, JsonSchemaFormat) else ""
-            raise SchemaRefused(name, refused.reason, refused.context) from None
 
     def _check_json_word(self, request: ChatRequest) -> None:
         if not (self._options.require_json_word and isinstance(request.response_format, JsonObjectFormat)):

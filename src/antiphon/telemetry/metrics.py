@@ -78,6 +78,11 @@ COMPLETIONS: Final = Metric(
     "Completions by how they ended: finished, cancelled or failed",
     ("outcome",),
 )
+VIOLATIONS: Final = Metric(
+    "antiphon_schema_violations_total",
+    "counter",
+    "Answers that broke their schema, found before their end was told; a fault of this server each",
+)
 CHOICES: Final = Metric("antiphon_choices_in_hand", "gauge", "Choices that are running or queued")
 LAG_S: Final = Metric(
     "antiphon_event_loop_lag_seconds", "histogram", "How late the event loop wakes", (), _LAG_S
@@ -93,6 +98,7 @@ COUNTED: Final = (
     CACHED_TOKENS,
     COMPLETION_TOKENS,
     COMPLETIONS,
+    VIOLATIONS,
     CHOICES,
     LAG_S,
 )
@@ -186,6 +192,10 @@ class Metrics:
     def tokens_generated(self, count: int) -> None:
         """A choice got tokens."""
         self._counters[COMPLETION_TOKENS].inc(count)
+
+    def answer_broken(self) -> None:
+        """An answer is not valid under its schema."""
+        self._counters[VIOLATIONS].inc()
 
     def token_followed(self, seconds: float) -> None:
         """A choice's token came so long after the one before."""

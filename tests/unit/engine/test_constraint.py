@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from antiphon.core.generation import Constraint
 from antiphon.core.messages import ChoiceFormat
 from antiphon.engine.constraint import ConstraintBroken, ConstraintCompiler, ConstraintRefused, Matcher
-from antiphon.text.response_format import constraint_of
+from antiphon.text.response_format import text_constraint
 
 EOS = 256
 
@@ -132,9 +132,7 @@ def test_what_cannot_be_held_is_refused_with_a_short_reason(
 @pytest.mark.parametrize("text", ["yes", 'a "quoted" \\ word', "two\nlines\tand a tab", "{}|()[]", "\x01"])
 def test_choice_allows_its_texts_and_nothing_else(compiler: ConstraintCompiler, text: str) -> None:
     """Whatever they are made of."""
-    wanted = constraint_of(ChoiceFormat((text, "other"), "guided_choice"))
-    assert wanted is not None
-    matcher = compiler.compile(wanted)
+    matcher = compiler.compile(text_constraint(ChoiceFormat((text, "other"), "guided_choice")))
     assert sorted(matcher.allowed()) == sorted({ids(text[0])[0], ids("o")[0]})
     feed(matcher, text)
 

@@ -1,5 +1,6 @@
 """Opening completions: what is refused, and what the engine is asked for."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -27,6 +28,7 @@ from antiphon.core.messages import (
 from antiphon.engine.backends.fake import FakeTokenizer, Script, say
 from antiphon.service.completions import CompletionsOptions
 from antiphon.text.response_format import ANY_OBJECT
+from antiphon.text.schema.gate import held
 from tests.unit.service.serving import HELLO, Server
 
 IMPOSSIBLE = {"type": "string", "minLength": 5, "maxLength": 2}
@@ -120,12 +122,17 @@ async def test_text_that_looks_like_a_control_token_stays_text() -> None:
     assert server.asked[0].prompt.count(FakeTokenizer().special_tokens["<|im_end|>"]) == 1
 
 
+def any_object() -> Constraint:
+    """What holds an answer to an object of any shape."""
+    return Constraint("json_schema", json.dumps(held(ANY_OBJECT), separators=(",", ":")))
+
+
 async def test_json_mode_constrains_to_an_object() -> None:
     """JSON mode is a constraint like any other."""
     server = Server()
     await server.answer(replace(HELLO, response_format=JsonObjectFormat()))
 
-    assert server.asked[0].constraint == ANY_OBJECT
+    assert server.asked[0].constraint == any_object()
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -134,9 +141,9 @@ async def test_schema_is_enforced_strict_or_not(strict: bool) -> None:
     server = Server()
     schema = {"type": "object", "properties": {"b": {"type": "null"}, "a": {"type": "null"}}}
     await server.answer(replace(HELLO, response_format=JsonSchemaFormat("pair", schema, strict)))
-    text = '{"type":"object","properties":{"b":{"type":"null"},"a":{"type":"null"}}}'
+    text = '{"type":"object","properties":{"b":{"type":"null"},"a":{"type":"null"}}'
 
-    assert server.asked[0].constraint == Constraint("json_schema", text)
+    assert server.asked[0].constraint == Constraint("json_schema", text + ',"additionalProperties":false}')
 
 
 async def test_strict_schema_that_cannot_be_held_is_refused_by_name() -> None:
@@ -155,7 +162,7 @@ async def test_loose_schema_that_cannot_be_held_falls_back_to_any_object() -> No
     server = Server()
     await server.answer(replace(HELLO, response_format=JsonSchemaFormat("short", IMPOSSIBLE)))
 
-    assert server.asked[0].constraint == ANY_OBJECT
+    assert server.asked[0].constraint == any_object()
 
 
 async def test_json_word_is_asked_for_only_where_the_rule_is_on() -> None:

@@ -130,7 +130,7 @@ async def test_prompt_tells_of_the_tools_and_the_grammar_of_those_allowed() -> N
 
 async def test_schema_that_cannot_be_held_is_refused_only_where_it_is_strict() -> None:
     """By its place and name; others are held to be an object."""
-    odd = FunctionTool("odd", None, {"type": "object", "properties": {"a": {"not": {}}}})
+    odd = FunctionTool("odd", None, {"type": "object", "properties": {"a": {"not": {"minimum": 3}}}})
     strict = FunctionTool("odd", None, odd.parameters, strict=True)
     server = Server(lambda *_: say('<tool_call>\n{"name": "odd", "arguments": {}}\n</tool_call>'))
 

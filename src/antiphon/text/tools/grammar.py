@@ -20,7 +20,8 @@ MAX_CALLS: Final = 16
 """Calls of one answer at most: a model that cannot stop calling is stopped."""
 
 _OPENS_OTHERWISE: Final = frozenset(
-    {"additionalProperties", "patternProperties", "unevaluatedProperties", "$ref", "anyOf", "oneOf", "allOf"}
+    {"additionalProperties", "patternProperties", "unevaluatedProperties", "propertyNames", "$ref"}
+    | {"anyOf", "oneOf", "allOf", "enum", "const"}
 )
 
 

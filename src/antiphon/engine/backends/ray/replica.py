@@ -70,7 +70,7 @@ class EngineReplica:
         try:
             await self._engine.check(_decode_constraint(constraint))
         except SchemaRefused as refused:
-            return refused.reason, refused.context
+            return refused.reason, refused.context or ()
         return None
 
     async def report(self, *, route: Route) -> bytes:

@@ -1,0 +1,86 @@
+"""The last look at a structured answer, before its end is told.
+
+Collects what a choice says, and when it ends by itself has it checked by a validator that knows nothing
+of the grammar it was written under. A violation is this server's fault and is told as such; it is counted,
+and the log names the keyword, never the text.
+
+Invariant: no choice that was held to a schema ends in `stop` or `tool_calls` unless it is valid, except
+where the caller's own stop strings or stop tokens cut it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from antiphon.core.errors import AnswerBroken
+from antiphon.core.events import AnswerEvent, ChoiceEnded, TextDelta, ToolArgumentsDelta, ToolCallStarted
+from antiphon.telemetry.metrics import Metrics
+from antiphon.text.schema.validator import AnswerInvalid, AnswerValidator
+
+_log = logging.getLogger(__name__)
+
+_INLINE_CHARS: Final = 4096
+"""Texts up to this long are checked on the event loop (about 0.1 ms), longer ones in a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSchemas:
+    """What the parts of an answer are held to."""
+
+    text: AnswerValidator | None = None
+    """An answer that calls nothing; None: any text."""
+    arguments: Mapping[str, AnswerValidator] = field(default_factory=dict)
+    """Arguments of calls, by the function's name."""
+
+
+class Verification:
+    """Listens to one completion."""
+
+    def __init__(self, schemas: AnswerSchemas, metrics: Metrics) -> None:
+        """Check against `schemas`; violations are counted in `metrics`."""
+        self._schemas = schemas
+        self._metrics = metrics
+        self._texts: dict[int, list[str]] = {}
+        self._calls: dict[int, list[tuple[str, list[str]]]] = {}
+
+    async def listen(self, events: Sequence[AnswerEvent], *, cut: bool) -> None:
+        """Hear events of one choice. `cut`: a stop string ended it.
+
+        Raises:
+            AnswerBroken: they end in an answer that is not valid.
+        """
+        for event in events:
+            match event:
+                case TextDelta(choice, text) if self._schemas.text is not None:
+                    self._texts.setdefault(choice, []).append(text)
+                case ToolCallStarted():
+                    self._calls.setdefault(event.choice, []).append((event.name, []))
+                case ToolArgumentsDelta():
+                    self._calls[event.choice][event.index][1].append(event.text)
+                case ChoiceEnded(choice, reason) if reason != "length" and not cut:
+                    await self._check(choice)
+                case _:
+                    pass
+
+    async def _check(self, choice: int) -> None:
+        calls = self._calls.pop(choice, [])
+        for name, pieces in calls:
+            await self._valid(self._schemas.arguments.get(name), pieces)
+        if not calls:
+            await self._valid(self._schemas.text, self._texts.pop(choice, []))
+
+    async def _valid(self, validator: AnswerValidator | None, pieces: list[str]) -> None:
+        if validator is None:
+            return
+        text = "".join(pieces)
+        try:
+            if len(text) <= _INLINE_CHARS:
+                validator.check(text)
+            else:
+                await asyncio.to_thread(validator.check, text)
+        except AnswerInvalid as invalid:
+            self._metrics.answer_broken()
+            _log.error("an answer is not valid under its schema: %s", invalid)
+            raise AnswerBroken from None

@@ -1,0 +1,94 @@
+"""The last look at an answer: valid ones pass, others become this server's error and are counted."""
+
+from dataclasses import replace
+
+import pytest
+
+from antiphon.core.errors import AnswerBroken
+from antiphon.core.events import Completed, Failed
+from antiphon.core.messages import FunctionTool, JsonSchemaFormat, ToolChoice
+from antiphon.engine.backends.fake import Script, say
+from antiphon.text.schema.validator import AnswerInvalid, AnswerValidator, strict_json
+from tests.unit.service.serving import HELLO, Server, ending_of
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+WANTED = replace(HELLO, response_format=JsonSchemaFormat("thing", SCHEMA, strict=True))
+TOOL = FunctionTool("f", None, SCHEMA, strict=True)
+CALL = '<tool_call>\n{"name": "f", "arguments": %s}\n</tool_call>'
+
+
+def saying(text: str) -> Server:
+    """A server whose engine says this, whatever it was asked for: a grammar that lies."""
+    return Server(lambda request, choice: say(text))
+
+
+def violations(server: Server) -> float:
+    """What operators see."""
+    ((_, count),) = server.metrics.samples()["antiphon_schema_violations_total"]
+    return count
+
+
+async def test_valid_answer_passes() -> None:
+    """Nothing is counted."""
+    server = saying('{"a":1}')
+    assert isinstance(ending_of(await server.answer(WANTED)), Completed)
+    assert violations(server) == 0
+
+
+@pytest.mark.parametrize("text", ['{"a":"1"}', "{}", '{"a":1', "hello", '{"a":1e999}'])
+async def test_answer_that_breaks_its_schema_is_an_error(text: str) -> None:
+    """Told before the end of the choice, in place of it."""
+    server = saying(text)
+    ending = ending_of(await server.answer(WANTED))
+
+    assert isinstance(ending, Failed)
+    assert isinstance(ending.error, AnswerBroken)
+    assert violations(server) == 1
+    assert server.idle
+
+
+async def test_large_answer_is_checked_too() -> None:
+    """In a thread."""
+    text = '{"a":1,"b":"' + "x" * 8_000 + '"'
+    request = replace(
+        WANTED, response_format=JsonSchemaFormat("thing", SCHEMA | {"additionalProperties": True})
+    )
+    good, bad = saying(text + "}"), saying(text)
+
+    assert isinstance(ending_of(await good.answer(request)), Completed)
+    assert isinstance(ending_of(await bad.answer(request)), Failed)
+
+
+async def test_answer_that_was_cut_is_not_checked() -> None:
+    """By its budget or by the caller's stop string: it is a prefix, and says so."""
+    cut = Server(lambda request, choice: Script(say('{"a":1').pieces, end="length"))
+    stopped = saying('{"a":1 STOP')
+
+    assert isinstance(ending_of(await cut.answer(WANTED)), Completed)
+    assert isinstance(ending_of(await stopped.answer(replace(WANTED, stop=("STOP",)))), Completed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ending"), [('{"a": 1}', Completed), ('{"a": "x"}', Failed), ("{}", Failed)]
+)
+async def test_arguments_of_calls_are_checked(arguments: str, ending: type) -> None:
+    """Against the function's own schema."""
+    request = replace(HELLO, tools=(TOOL,), tool_choice=ToolChoice("required"))
+
+    assert isinstance(ending_of(await saying(CALL % arguments).answer(request)), ending)
+
+
+@pytest.mark.parametrize("text", ['{"a":1,"a":2}', "NaN", "[1e400]", "{} {}", "", "9" * 5000, "[" * 100_000])
+def test_json_that_clients_may_not_read_is_invalid(text: str) -> None:
+    """Two properties of one name, no finite number, more than one value, too deep."""
+    with pytest.raises(AnswerInvalid):
+        strict_json(text)
+
+
+def test_formats_are_checked_and_the_text_is_not_told() -> None:
+    """The message names the keyword alone."""
+    with pytest.raises(AnswerInvalid) as invalid:
+        AnswerValidator({"type": "string", "format": "date"}).check('"2021-02-29"')
+
+    assert "format" in str(invalid.value)
+    assert "2021" not in str(invalid.value)
