@@ -1,5 +1,6 @@
 """The engine's loop over a given backend, driven by hand: submit, step, look at what came out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from antiphon.core.generation import EndReason, GenerationRequest, SamplingParams, TokenLogprob
@@ -23,11 +24,16 @@ class Answer:
 class Rig:
     """A loop, its scheduler and everything it has emitted."""
 
-    def __init__(self, backend: Backend, options: SchedulerOptions | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        options: SchedulerOptions | None = None,
+        clock: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self.backend = backend
         self.pool = PagePool(backend.page_count)
         self.scheduler = Scheduler(self.pool, backend.page_tokens, options or SchedulerOptions())
-        self.loop = EngineLoop(backend, self.scheduler, (EOS,), clock=lambda: 0.0)
+        self.loop = EngineLoop(backend, self.scheduler, (EOS,), clock)
         self.answers: dict[tuple[str, int], Answer] = {}
         self.failed: list[str] = []
         self.cached: dict[str, int] = {}

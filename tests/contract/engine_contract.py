@@ -273,6 +273,22 @@ class EngineContract:
         assert [set(ends_of(events)) for events in answers] == [{0}] * 20
         assert await engine_case.idle()
 
+    async def test_totals_add_up(self, engine_case: EngineCase) -> None:
+        """What an answer cost is in the figures: its prompt once, each of its tokens, and some steps."""
+        assert await engine_case.idle()
+        before = engine_case.engine.stats()
+        request = engine_case.request(max_tokens=9, choices=2, ignore_eos=True)
+        await engine_case.answer(request)
+        assert await engine_case.idle()
+        after = engine_case.engine.stats()
+
+        assert after.prompt_tokens - before.prompt_tokens == len(request.prompt)
+        assert after.generated_tokens - before.generated_tokens == 18
+        assert after.steps > before.steps
+        assert after.tokens_per_s > 0
+        assert after.forward_s >= before.forward_s
+        assert 0 <= after.hit_rate <= 1
+
     async def test_simple_schema_is_accepted(self, engine_case: EngineCase) -> None:
         """A plain schema compiles."""
         await engine_case.engine.check(Constraint("json_schema", json.dumps(PERSON)))

@@ -113,19 +113,41 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """A snapshot of the engine's state; `step_age_s` is seconds since its last sign of progress."""
+    """A snapshot of the engine's state. Totals count from the start of its process."""
 
     ready: bool = False
     running: int = 0
+    """Choices that hold pages."""
     waiting: int = 0
+    """Choices that wait for pages, preempted ones included."""
+    waiting_tokens: int = 0
+    """What the waiting ones have to compute before they go on, without what the prefix cache may hold."""
     pages_total: int = 0
     pages_used: int = 0
+    """Held by running choices."""
     pages_cached: int = 0
+    """Held by nobody, kept for prompts that begin alike."""
     prompt_tokens: int = 0
-    """Since the engine started, cached ones included."""
+    """Total of prompts begun, cached tokens included."""
     cached_tokens: int = 0
+    """Total of prompt tokens that came from the prefix cache."""
     generated_tokens: int = 0
     preemptions: int = 0
     steps: int = 0
+    tokens_per_s: float = 0.0
+    """Generated, over the last ten seconds."""
+    forward_s: float = 0.0
+    """Total time in the model."""
+    sampling_s: float = 0.0
+    """Total time spent drawing and scoring tokens, masks not counted."""
+    masks_s: float = 0.0
+    """Total time spent on what constraints allow."""
     step_age_s: float = 0.0
+    """Seconds since the last sign of progress."""
     restarts: int = 0
+    """How often the process was replaced."""
+
+    @property
+    def hit_rate(self) -> float:
+        """The share of prompt tokens that came from the prefix cache; 0 before there were any."""
+        return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0

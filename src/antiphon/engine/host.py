@@ -24,9 +24,10 @@ from antiphon.core.generation import EngineStats, GenerationRequest, ModelInfo
 from antiphon.engine import frames
 from antiphon.engine.backend import Backend
 from antiphon.engine.constraint import ConstraintCompiler, Matcher
-from antiphon.engine.loop import Emitted, EngineLoop, Outcome, RequestFailed
+from antiphon.engine.loop import Emitted, EngineLoop, LoopTimes, Outcome, RequestFailed
 from antiphon.engine.pages import PagePool
 from antiphon.engine.scheduler import QueueFull, Scheduler, SchedulerCounters, SchedulerOptions
+from antiphon.engine.throughput import Throughput
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Host:
         self._awaiting: dict[str, tuple[GenerationRequest, Future[Matcher]]] = {}
         """Requests whose constraint is being compiled, by key."""
         self._steps = 0
+        self._throughput = Throughput(time.perf_counter())
 
     def warm_up(self) -> None:
         """Run a small request: the first steps of a process are slow, and pacing learns what steps cost."""
@@ -65,7 +67,7 @@ class Host:
         self._loop.submit(request, [])
         while self._loop.active:
             self._loop.step()
-        self._scheduler.counters = SchedulerCounters()
+        self._scheduler.counters, self._loop.times = SchedulerCounters(), LoopTimes()
 
     def run(self) -> None:
         """Serve until the channel closes.
@@ -144,11 +146,12 @@ class Host:
 
     def _stats(self) -> EngineStats:
         pages = self._pool.counts()
-        totals = self._scheduler.counters
+        totals, times = self._scheduler.counters, self._loop.times
         return EngineStats(
             ready=True,
             running=len(self._scheduler.running),
             waiting=len(self._scheduler.waiting),
+            waiting_tokens=sum(len(sequence.tokens) for sequence in self._scheduler.waiting),
             pages_total=pages.free + pages.idle + pages.held,
             pages_used=pages.held,
             pages_cached=pages.idle,
@@ -157,6 +160,10 @@ class Host:
             generated_tokens=totals.generated_tokens,
             preemptions=totals.preemptions,
             steps=self._steps,
+            tokens_per_s=self._throughput.per_second(time.perf_counter(), totals.generated_tokens),
+            forward_s=times.forward,
+            sampling_s=times.sampling,
+            masks_s=times.masks,
         )
 
 

@@ -43,6 +43,15 @@ class RequestFailed:
 Outcome = Emitted | RequestFailed
 
 
+@dataclass(slots=True)
+class LoopTimes:
+    """Seconds spent since the start, by what they were spent on."""
+
+    forward: float = 0.0
+    sampling: float = 0.0
+    masks: float = 0.0
+
+
 class EngineLoop:
     """Runs the scheduler's plans on a backend."""
 
@@ -53,12 +62,13 @@ class EngineLoop:
         eos_token_ids: tuple[int, ...],
         clock: Callable[[], float],
     ) -> None:
-        """`clock` gives seconds; it times steps for pacing and decides nothing else."""
+        """`clock` gives seconds; it times steps for pacing and statistics and decides nothing else."""
         self._clock = clock
         self._backend = backend
         self._scheduler = scheduler
         self._eos = frozenset(eos_token_ids)
         self._matchers: dict[SequenceState, Matcher] = {}
+        self.times = LoopTimes()
 
     @property
     def active(self) -> bool:
@@ -99,9 +109,11 @@ class EngineLoop:
         rows = self._run(plan)
         for planned in plan:
             self._scheduler.computed(planned)
+        began, masks_before = self._clock(), self.times.masks
         outcomes: list[Outcome] = []
         for planned, row in zip((p for p in plan if p.draws), rows, strict=True):
             outcomes += self._draw_guarded(planned, row)
+        self.times.sampling += self._clock() - began - (self.times.masks - masks_before)
         return outcomes
 
     def _run(self, plan: list[PlannedSlice]) -> Logits:
@@ -109,7 +121,9 @@ class EngineLoop:
         rows = self._backend.forward([_backend_slice(p) for p in plan])
         prompt_tokens = sum(p.count for p in plan if p.sequence.in_prompt)
         decodes = sum(1 for p in plan if not p.sequence.in_prompt)
-        self._scheduler.pacer.observe(decodes, prompt_tokens, self._clock() - began)
+        seconds = self._clock() - began
+        self._scheduler.pacer.observe(decodes, prompt_tokens, seconds)
+        self.times.forward += seconds
         return rows
 
     def _draw_guarded(self, planned: PlannedSlice, row: Logits) -> list[Outcome]:
@@ -146,7 +160,7 @@ class EngineLoop:
             sampler.adjust(row, params, history, banned),
             params,
             sampler.uniform(params.seed, sequence.choice, sequence.generated),
-            matcher.allowed() if matcher else None,
+            self._allowed(matcher) if matcher else None,
         )
         if token in endings or (matcher and token in self._eos):
             return self._end(sequence, "stop", None)
@@ -154,6 +168,12 @@ class EngineLoop:
         if params.top_logprobs is not None:
             logprobs = (sampler.score(row, token, params.top_logprobs),)
         return self._accept(sequence, TokenDelta(sequence.choice, (token,), logprobs), matcher)
+
+    def _allowed(self, matcher: Matcher) -> sampler.Ids:
+        began = self._clock()
+        allowed = matcher.allowed()
+        self.times.masks += self._clock() - began
+        return allowed
 
     def _accept(self, sequence: SequenceState, delta: TokenDelta, matcher: Matcher | None) -> Emitted:
         token = delta.token_ids[0]

@@ -250,3 +250,14 @@ def test_logprobs_cover_every_delivered_token() -> None:
 
     assert answer.tokens == [entry.token_id for entry in answer.logprobs]
     assert all(len(entry.top) == 3 for entry in answer.logprobs)
+
+
+def test_times_are_kept_apart() -> None:
+    """Forward passes and drawing are counted each for itself; without constraints masks take no time."""
+    ticks = iter(range(10_000))
+    driver = Rig(ChainedBackend(), clock=lambda: float(next(ticks)))
+    driver.submit(replace(request("a", [1, 2, 3], max_tokens=4), ignore_eos=True))
+    driver.run()
+    times = driver.loop.times
+
+    assert (times.forward, times.sampling, times.masks) == (4.0, 4.0, 0.0)

@@ -8,6 +8,7 @@ choice, nothing after an end, a stop or a close.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 
@@ -26,6 +27,7 @@ from antiphon.core.generation import (
 from antiphon.engine.backends.fake.held_answer import check_constraint
 from antiphon.engine.backends.fake.language import EOS_TOKEN_IDS, VOCAB_SIZE
 from antiphon.engine.backends.fake.script import Script, ScriptSource, improvise
+from antiphon.engine.throughput import Throughput
 
 REMEMBERED = 1000
 """How many ids of cancelled requests are kept."""
@@ -50,6 +52,7 @@ class FakeEngine:
         self._cached_tokens = 0
         self.generated_tokens = 0
         self.steps = 0
+        self._throughput = Throughput(time.monotonic())
         self.cancelled: deque[str] = deque(maxlen=REMEMBERED)
         """Ids of the requests that were closed before their end, oldest first."""
 
@@ -99,6 +102,7 @@ class FakeEngine:
             cached_tokens=self._cached_tokens,
             generated_tokens=self.generated_tokens,
             steps=self.steps,
+            tokens_per_s=self._throughput.per_second(time.monotonic(), self.generated_tokens),
         )
 
     async def aclose(self) -> None:
