@@ -38,3 +38,13 @@ def byte_tokenizer_document() -> str:
 
 _TOKENIZER = JsonTokenizer(byte_tokenizer_document())
 _TOKEN_OF_BYTE = {_TOKENIZER.token_bytes(token)[0]: token for token in range(EOS)}
+
+
+def text_of(tokens: list[int]) -> str:
+    """What these tokens spell."""
+    return b"".join(map(_TOKENIZER.token_bytes, tokens)).decode()
+
+
+def token_of(character: str) -> int:
+    """The token of an ASCII character."""
+    return _TOKEN_OF_BYTE[ord(character)]

@@ -2,14 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 from antiphon.core.generation import EndReason, GenerationRequest, SamplingParams, TokenLogprob
 from antiphon.engine.backend import Backend
+from antiphon.engine.constraint import ConstraintCompiler
 from antiphon.engine.loop import Emitted, EngineLoop
 from antiphon.engine.pages import PagePool
 from antiphon.engine.scheduler import Scheduler, SchedulerOptions
+from tests.byte_grammar import byte_compiler
 
 EOS = 0
+
+
+@cache
+def compiler() -> ConstraintCompiler:
+    """Made once: it takes a moment, and keeps what it compiled."""
+    return byte_compiler()
 
 
 @dataclass
@@ -29,18 +38,23 @@ class Rig:
         backend: Backend,
         options: SchedulerOptions | None = None,
         clock: Callable[[], float] = lambda: 0.0,
+        *,
+        eos: int = EOS,
+        jump_forward: bool = True,
     ) -> None:
         self.backend = backend
         self.pool = PagePool(backend.page_count)
         self.scheduler = Scheduler(self.pool, backend.page_tokens, options or SchedulerOptions())
-        self.loop = EngineLoop(backend, self.scheduler, (EOS,), clock)
+        self.loop = EngineLoop(backend, self.scheduler, (eos,), clock, jump_forward=jump_forward)
         self.answers: dict[tuple[str, int], Answer] = {}
         self.failed: list[str] = []
         self.cached: dict[str, int] = {}
 
     def submit(self, request: GenerationRequest) -> None:
-        """Submit a request without a constraint."""
-        self.loop.submit(request, [])
+        """Submit a request; a constraint's tokens are bytes, as `tests.byte_grammar` numbers them."""
+        constraint = request.constraint
+        matchers = [compiler().compile(constraint) for _ in range(request.choices)] if constraint else []
+        self.loop.submit(request, matchers)
         for choice in range(request.choices):
             self.answers[request.id, choice] = Answer()
 

@@ -205,6 +205,7 @@ def _engine(settings: Settings, model: PreparedModel) -> EngineClient:
             kv_cache_bytes=settings.kv_cache_mib << 20,
             kv_cache_type=settings.kv_cache_type,
             threads=settings.threads,
+            jump_forward=settings.jump_forward,
         )
     )
 

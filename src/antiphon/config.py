@@ -88,6 +88,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kv_cache_type: Annotated[
         Literal["auto", "u8"], _about("auto: keys and values as computed; u8: twice as many tokens, slower")
     ] = "auto"
+    jump_forward: Annotated[
+        bool, _about("Take what a schema forces at once; off is slower and answers the same")
+    ] = True
     max_choices: Annotated[int, _about("Choices running or queued at once; beyond it, 503", ge=1)] = (
         _ADMISSION.max_choices
     )

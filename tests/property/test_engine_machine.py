@@ -1,27 +1,42 @@
 """The engine as a state machine: any mix of arrivals, cancels, stops and steps changes no answer.
 
-Requests share prefixes, fork, run out of pages and are preempted. At the end each answer must equal
-the one the same request gets alone in an empty engine with plenty of room.
+Requests share prefixes, fork, overtake each other, are held by schemas that force tokens, run out of
+pages and are preempted. At the end each answer must equal the one the same request gets alone in an
+empty engine with plenty of room that draws every token, and so must its logprobs.
 """
 
+import json
 from dataclasses import replace
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from antiphon.core.generation import GenerationRequest
+from antiphon.core.generation import Constraint, GenerationRequest, SamplingParams
 from antiphon.engine.pacing import PacingOptions
 from antiphon.engine.scheduler import SchedulerOptions
+from tests.byte_grammar import EOS
 from tests.chained_backend import ChainedBackend
 from tests.engine_rig import Answer, Rig, request
 
 PREFIXES: tuple[list[int], ...] = ([], [3, 1, 4, 1, 5], list(range(1, 14)), [9] * 20)
+PET = {
+    "type": "object",
+    "properties": {"kind": {"enum": ["cat", "canary", "dog"]}, "tame": {"type": "boolean"}},
+    "required": ["kind", "tame"],
+    "additionalProperties": False,
+}
+CONSTRAINTS = (
+    None,
+    Constraint("json_schema", json.dumps(PET)),
+    Constraint("regex", "(ab|abba){2}c?"),
+    Constraint("json_schema", '{"const": "certain"}'),
+)
 
 
 def alone(spec: GenerationRequest) -> dict[int, Answer]:
     """What the request answers in an engine of its own."""
-    rig = Rig(ChainedBackend(page_count=256))
+    rig = Rig(ChainedBackend(page_count=256, vocab_size=EOS + 1), eos=EOS, jump_forward=False)
     rig.submit(spec)
     rig.run()
     return {choice: rig.answers[spec.id, choice] for choice in range(spec.choices)}
@@ -31,7 +46,7 @@ class EngineMachine(RuleBasedStateMachine):
     """Random work on a small engine."""
 
     @initialize(
-        pages=st.sampled_from([12, 16, 64]),
+        pages=st.sampled_from([16, 20, 64]),
         running=st.integers(1, 8),
         chunk=st.integers(2, 9),
         headroom=st.sampled_from([1, 1, 256]),
@@ -44,23 +59,43 @@ class EngineMachine(RuleBasedStateMachine):
             headroom_tokens=headroom,
             pacing=PacingOptions(alone=2 * chunk, first=chunk),
         )
-        self.rig = Rig(ChainedBackend(pages), options)
+        self.rig = Rig(ChainedBackend(pages, vocab_size=EOS + 1), options, eos=EOS)
         self.specs: dict[str, GenerationRequest] = {}
 
     @rule(
         prompt=st.builds(
             list.__add__, st.sampled_from(PREFIXES), st.lists(st.integers(1, 31), min_size=1, max_size=6)
         ),
-        max_tokens=st.integers(1, 20),
+        max_tokens=st.integers(1, 30),
         choices=st.sampled_from([1, 1, 1, 2, 4]),
-        temperature=st.sampled_from([0.0, 0.7, 1.0]),
-        salt=st.sampled_from(["", "", "other"]),
+        sampling=st.builds(
+            SamplingParams,
+            temperature=st.sampled_from([0.0, 0.7, 1.0]),
+            frequency_penalty=st.sampled_from([0.0, 1.0]),
+            seed=st.integers(0, 99),
+            top_logprobs=st.sampled_from([None, None, 2]),
+        ),
+        others=st.fixed_dictionaries(
+            {
+                "constraint": st.sampled_from(CONSTRAINTS),
+                "cache_salt": st.sampled_from(["", "", "other"]),
+                "priority": st.sampled_from([0, 0, -1, 1]),
+                "min_tokens": st.sampled_from([0, 0, 5]),
+            }
+        ),
     )
-    def arrive(self, prompt: list[int], max_tokens: int, choices: int, temperature: float, salt: str) -> None:
+    def arrive(
+        self,
+        prompt: list[int],
+        max_tokens: int,
+        choices: int,
+        sampling: SamplingParams,
+        others: dict[str, object],
+    ) -> None:
         """A request comes in."""
         key = f"r{len(self.specs)}"
-        spec = request(key, prompt, max_tokens, choices, seed=len(self.specs), temperature=temperature)
-        self.specs[key] = replace(spec, cache_salt=salt)
+        spec = replace(request(key, prompt, max_tokens, choices), sampling=sampling)
+        self.specs[key] = replace(spec, **others)  # type: ignore[arg-type]
         self.rig.submit(self.specs[key])
 
     @rule(count=st.integers(1, 12))
@@ -93,6 +128,7 @@ class EngineMachine(RuleBasedStateMachine):
                 answer = self.rig.answers[key, choice]
                 if answer.end is None:  # cancelled or stopped on the way
                     assert expected.tokens[: len(answer.tokens)] == answer.tokens
+                    assert expected.logprobs[: len(answer.logprobs)] == answer.logprobs
                 else:
                     assert expected == answer
 

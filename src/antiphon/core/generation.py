@@ -132,6 +132,8 @@ class EngineStats:
     cached_tokens: int = 0
     """Total of prompt tokens that came from the prefix cache."""
     generated_tokens: int = 0
+    forced_tokens: int = 0
+    """Of these, the ones that a constraint left no choice about and that were not drawn one by one."""
     preemptions: int = 0
     steps: int = 0
     tokens_per_s: float = 0.0

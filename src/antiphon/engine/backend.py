@@ -3,6 +3,9 @@
 A backend owns the KV cache as numbered pages of `page_tokens` tokens and knows nothing of requests,
 sampling or scheduling. It is synchronous and is called from one thread.
 
+Slices of one step may belong to one sequence, in order of their positions: what one computes, those
+behind it read.
+
 Invariant: the logits of a slice depend only on that sequence's tokens and on which of them were
 computed by slices of one token (decode) or of several (prefill), never on its batch mates.
 """

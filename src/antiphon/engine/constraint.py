@@ -66,6 +66,14 @@ class Matcher:
             raise ConstraintBroken
         return ids
 
+    def forced(self) -> list[int]:
+        """The tokens that must come next, as far as there is no choice: each alone in its mask.
+
+        Spelled as the tokenizer would spell them; where what follows may change the spelling of the
+        last ones, those are left to be drawn. Empty for a tokenizer that has no one spelling.
+        """
+        return list(self._matcher.compute_ff_tokens())
+
     def consume(self, token: int) -> None:
         """Advance by a token that was allowed.
 

@@ -44,6 +44,7 @@ class Load(Message):
     kv_cache_type: Literal["auto", "u8"]
     threads: int
     max_running: int
+    jump_forward: bool
 
 
 class Submit(Message):

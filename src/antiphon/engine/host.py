@@ -38,7 +38,7 @@ _COMPILING_WAIT_S = 0.002
 _COMPILER_THREADS = 2
 _NICENESS = 5
 _WARM_UP_TOKENS = 64
-_ALGORITHM_VERSION = 2
+_ALGORITHM_VERSION = 3
 """Part of the fingerprint. Raise it whenever the same file and seed may give other tokens than before:
 when drawing, chunking or the conversion of model files changes."""
 
@@ -51,7 +51,13 @@ class Host:
         self._pool = PagePool(backend.page_count)
         options = SchedulerOptions(max_running=load.max_running)
         self._scheduler = Scheduler(self._pool, backend.page_tokens, options)
-        self._loop = EngineLoop(backend, self._scheduler, load.eos_token_ids, time.perf_counter)
+        self._loop = EngineLoop(
+            backend,
+            self._scheduler,
+            load.eos_token_ids,
+            time.perf_counter,
+            jump_forward=load.jump_forward,
+        )
         tokenizer_json = (Path(load.folder) / "tokenizer.json").read_text(encoding="utf-8")
         self._compiler = ConstraintCompiler(tokenizer_json, backend.vocab_size, load.eos_token_ids)
         self._compiling = ThreadPoolExecutor(_COMPILER_THREADS, "constraint", _give_way)
@@ -158,6 +164,7 @@ class Host:
             prompt_tokens=totals.prompt_tokens,
             cached_tokens=totals.cached_tokens,
             generated_tokens=totals.generated_tokens,
+            forced_tokens=totals.forced_tokens,
             preemptions=totals.preemptions,
             steps=self._steps,
             tokens_per_s=self._throughput.per_second(time.perf_counter(), totals.generated_tokens),

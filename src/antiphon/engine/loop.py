@@ -10,6 +10,7 @@ by `submit` gets, per choice, exactly one end, or one failure, or is cancelled.
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from antiphon.core.generation import EndReason, GenerationRequest, TokenDelta, TokenLogprob
 from antiphon.engine import sampler
@@ -20,10 +21,12 @@ from antiphon.engine.sequence import RunningRequest, SequenceState, State
 
 _log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """What a step brought one choice: a token, an end, or both."""
+    """What a step brought one choice: tokens, an end, or both."""
 
     key: str
     choice: int
@@ -61,12 +64,19 @@ class EngineLoop:
         scheduler: Scheduler,
         eos_token_ids: tuple[int, ...],
         clock: Callable[[], float],
+        *,
+        jump_forward: bool = True,
     ) -> None:
-        """`clock` gives seconds; it times steps for pacing and statistics and decides nothing else."""
+        """`clock` gives seconds; it times steps for pacing and statistics and decides nothing else.
+
+        With `jump_forward`, tokens that a constraint leaves no choice about are taken at once and
+        computed together, instead of being drawn in a step each. The answers are the same.
+        """
         self._clock = clock
         self._backend = backend
         self._scheduler = scheduler
         self._eos = frozenset(eos_token_ids)
+        self._jump_forward = jump_forward
         self._matchers: dict[SequenceState, Matcher] = {}
         self.times = LoopTimes()
 
@@ -118,9 +128,9 @@ class EngineLoop:
 
     def _run(self, plan: list[PlannedSlice]) -> Logits:
         began = self._clock()
-        rows = self._backend.forward([_backend_slice(p) for p in plan])
-        prompt_tokens = sum(p.count for p in plan if p.sequence.in_prompt)
-        decodes = sum(1 for p in plan if not p.sequence.in_prompt)
+        rows = self._backend.forward([piece for p in plan for piece in _backend_slices(p)])
+        decodes = sum(1 for p in plan if not p.sequence.behind)
+        prompt_tokens = sum(p.count for p in plan) - decodes
         seconds = self._clock() - began
         self._scheduler.pacer.observe(decodes, prompt_tokens, seconds)
         self.times.forward += seconds
@@ -160,31 +170,55 @@ class EngineLoop:
             sampler.adjust(row, params, history, banned),
             params,
             sampler.uniform(params.seed, sequence.choice, sequence.generated),
-            self._allowed(matcher) if matcher else None,
+            self._timed(matcher.allowed) if matcher else None,
         )
         if token in endings or (matcher and token in self._eos):
             return self._end(sequence, "stop", None)
         logprobs: tuple[TokenLogprob, ...] = ()
         if params.top_logprobs is not None:
             logprobs = (sampler.score(row, token, params.top_logprobs),)
-        return self._accept(sequence, TokenDelta(sequence.choice, (token,), logprobs), matcher)
+        tokens, end = [token], self._take(sequence, token, matcher)
+        if matcher and end is None:
+            forced, end = self._jump(sequence, matcher, endings | self._eos)
+            tokens += forced
+        delta = TokenDelta(sequence.choice, tuple(tokens), logprobs)
+        return self._end(sequence, end, delta) if end else _emitted(sequence, delta)
 
-    def _allowed(self, matcher: Matcher) -> sampler.Ids:
-        began = self._clock()
-        allowed = matcher.allowed()
-        self.times.masks += self._clock() - began
-        return allowed
-
-    def _accept(self, sequence: SequenceState, delta: TokenDelta, matcher: Matcher | None) -> Emitted:
-        token = delta.token_ids[0]
+    def _take(self, sequence: SequenceState, token: int, matcher: Matcher | None) -> EndReason | None:
+        """Append a token; says whether the choice is over with it."""
         self._scheduler.advance(sequence, token)
         if matcher:
             matcher.consume(token)
             if matcher.finished:
-                return self._end(sequence, "stop", delta)
-        if sequence.generated == sequence.request.spec.max_tokens:
-            return self._end(sequence, "length", delta)
-        return _emitted(sequence, delta)
+                return "stop"
+        return "length" if sequence.generated == sequence.request.spec.max_tokens else None
+
+    def _jump(
+        self, sequence: SequenceState, matcher: Matcher, endings: frozenset[int]
+    ) -> tuple[list[int], EndReason | None]:
+        """Take what the constraint forces now, as far as the choice goes.
+
+        Not where logprobs are asked for: the model has not been asked about these tokens yet.
+        """
+        taken: list[int] = []
+        if not self._jump_forward or sequence.request.spec.sampling.top_logprobs is not None:
+            return taken, None
+        for token in self._timed(matcher.forced):
+            if token in endings:
+                return taken, "stop"
+            taken.append(token)
+            self._scheduler.counters.forced_tokens += 1
+            end = self._take(sequence, token, matcher)
+            if end:
+                return taken, end
+        return taken, None
+
+    def _timed(self, ask: Callable[[], _T]) -> _T:
+        """What a matcher says, its time counted."""
+        began = self._clock()
+        answer = ask()
+        self.times.masks += self._clock() - began
+        return answer
 
     def _end(self, sequence: SequenceState, reason: EndReason, delta: TokenDelta | None) -> Emitted:
         self._drop(sequence)
@@ -204,7 +238,12 @@ def _emitted(sequence: SequenceState, delta: TokenDelta | None, end: EndReason |
     return Emitted(request.key, sequence.choice, delta, end, request.cached_tokens or 0)
 
 
-def _backend_slice(planned: PlannedSlice) -> Slice:
-    sequence = planned.sequence
-    end = sequence.computed + planned.count
-    return Slice(sequence.tokens[sequence.computed : end], sequence.computed, sequence.pages, planned.draws)
+def _backend_slices(planned: PlannedSlice) -> Iterator[Slice]:
+    """A chunk of the prompt as it is; of generated tokens each for itself."""
+    sequence, start, end = planned.sequence, planned.start, planned.start + planned.count
+    if not planned.generated:
+        yield Slice(sequence.tokens[start:end], start, sequence.pages, planned.draws)
+        return
+    for position in range(start, end):
+        is_last = position == len(sequence.tokens) - 1
+        yield Slice([sequence.tokens[position]], position, sequence.pages, wants_logits=is_last)

@@ -38,6 +38,8 @@ class EngineOptions:
     kv_cache_type: Literal["auto", "u8"] = "auto"
     threads: int = 0
     max_running: int = 64
+    jump_forward: bool = True
+    """Whether tokens that a constraint forces are taken without drawing them; see `loop.EngineLoop`."""
 
 
 class EngineProcess:
@@ -128,4 +130,5 @@ def _load_message(options: EngineOptions) -> frames.Load:
         kv_cache_type=options.kv_cache_type,
         threads=options.threads,
         max_running=options.max_running,
+        jump_forward=options.jump_forward,
     )

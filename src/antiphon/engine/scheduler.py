@@ -5,9 +5,9 @@ thread and no clock, runs no model and draws no token: `plan` says what a step c
 computes it and reports each drawn token with `advance` or an end with `end`.
 
 Invariants:
-- A prompt is only ever computed by chunks of at least two tokens, and generated tokens one by one,
-  also after a preemption: the KV of a position is then bit-equal however the work was divided
-  (see docs/decisions/0003).
+- A prompt is only ever computed by chunks of at least two tokens, and each generated token by itself,
+  several of a sequence in one step or not: the KV of a position is then bit-equal however the work
+  was divided (see docs/decisions/0003).
 - Only pages filled by prefill are shared, for the same reason.
 - Pages always add up; a sequence that is not running holds none.
 """
@@ -40,12 +40,21 @@ class SchedulerOptions:
 
 @dataclass(frozen=True, slots=True)
 class PlannedSlice:
-    """Compute `count` tokens of `sequence` from its first uncomputed one."""
+    """Compute `count` tokens of `sequence` from position `start`: prompt as one chunk, or generated ones."""
 
     sequence: SequenceState
+    start: int
     count: int
-    draws: bool
-    """Whether the slice reaches the sequence's end, so that a next token can be drawn."""
+
+    @property
+    def generated(self) -> bool:
+        """Whether its tokens were generated, so that each is computed by itself."""
+        return self.start >= self.sequence.prompt_len
+
+    @property
+    def draws(self) -> bool:
+        """Whether it reaches the sequence's end, so that a next token can be drawn."""
+        return self.start + self.count == len(self.sequence.tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,7 @@ class SchedulerCounters:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     generated_tokens: int = 0
+    forced_tokens: int = 0
     preemptions: int = 0
 
 
@@ -111,25 +121,33 @@ class Scheduler:
         return request
 
     def plan(self) -> list[PlannedSlice]:
-        """The next step, its pages already held: every decoding sequence, then prompt chunks.
+        """The next step, its pages already held: every decoding sequence, then those that are behind.
 
         Empty when there is nothing to do. Sequences that get no page are preempted, newest first.
+        A sequence has two slices, in order, where its prompt ends and generated tokens follow.
         """
         self._start_waiting()
-        decoding = [s for s in self.running if not s.in_prompt]
-        slices = [_slice(s, 1) for s in decoding if self._hold_pages(s, s.computed + 1)]
-        slices += self._plan_prefill(self.pacer.prompt_tokens(len(slices)))
-        # A prompt older than a sequence planned before it may have taken that one's pages.
+        decoding = [s for s in self.running if not s.behind]
+        budget = self.pacer.prompt_tokens(len(decoding))
+        least = min(budget, self.options.pacing.least)
+        slices = []
+        for sequence in decoding:
+            # More than one where a constraint has forced some.
+            count = min(sequence.uncomputed, 1 + budget)
+            if self._hold_pages(sequence, sequence.computed + count):
+                slices.append(PlannedSlice(sequence, sequence.computed, count))
+                budget -= count - 1
+        slices += self._plan_behind(max(budget, least))
+        # One that is older than another planned before it may have taken that one's pages.
         return [s for s in slices if s.sequence.state is State.RUNNING]
 
     def computed(self, planned: PlannedSlice) -> None:
         """The slice's KV is in its pages now; full pages of the prompt become findable."""
         sequence = planned.sequence
-        before, sequence.computed = sequence.computed, sequence.computed + planned.count
-        if before >= sequence.prompt_len:
-            return
+        sequence.computed = planned.start + planned.count
         request, size = sequence.request, self.page_tokens
-        for index in range(before // size, sequence.computed // size):
+        full = min(sequence.computed // size, len(request.page_names))
+        for index in range(planned.start // size, full):
             name = request.page_names[index]
             self.pool.publish(sequence.pages[index], name)
             tokens = request.spec.prompt[index * size : (index + 1) * size]
@@ -260,21 +278,21 @@ class Scheduler:
                     self.copies.append(PageCopy(source, sequence.pages[-1]))
                 return
 
-    def _plan_prefill(self, budget: int) -> Iterator[PlannedSlice]:
-        """Share `budget` prompt tokens: the shortest rest gets up to half, the others what is left."""
-        prefilling = [s for s in self.running if s.in_prompt]
-        shortest = min(prefilling, key=lambda s: (s.prompt_len - s.computed, s.order), default=None)
-        shares = [(s, budget) for s in prefilling]
-        if shortest is not None and shortest is not prefilling[0]:
+    def _plan_behind(self, budget: int) -> Iterator[PlannedSlice]:
+        """Share `budget` tokens: the shortest rest gets up to half, the others what is left."""
+        behind = [s for s in self.running if s.behind]
+        shortest = min(behind, key=lambda s: (s.uncomputed, s.order), default=None)
+        shares = [(s, budget) for s in behind]
+        if shortest is not None and shortest is not behind[0]:
             shares.remove((shortest, budget))
             shares.insert(0, (shortest, budget // 2))
         for sequence, share in shares:
-            count = _chunk_tokens(sequence.prompt_len - sequence.computed, min(share, budget))
             if budget < 2:
                 return
-            if self._hold_pages(sequence, sequence.computed + count):
-                budget -= count
-                yield _slice(sequence, count)
+            for planned in _parts(sequence, min(share, budget)):
+                if self._hold_pages(sequence, planned.start + planned.count):
+                    budget -= planned.count
+                    yield planned
 
     def _hold_pages(self, sequence: SequenceState, tokens: int) -> bool:
         """Give the sequence pages for its first `tokens` tokens, preempting newer ones for them."""
@@ -289,7 +307,7 @@ class Scheduler:
         """Give a sequence's pages up; it waits at its old place and computes everything again."""
         self.running.remove(sequence)
         self._release(sequence)
-        sequence.computed = 0
+        sequence.lost, sequence.computed = max(sequence.lost, sequence.computed), 0
         self._enter(State.WAITING, sequence)
         self.counters.preemptions += 1
 
@@ -325,8 +343,18 @@ def _order(sequence: SequenceState) -> tuple[int, int]:
     return sequence.order
 
 
-def _slice(sequence: SequenceState, count: int) -> PlannedSlice:
-    return PlannedSlice(sequence, count, sequence.computed + count == len(sequence.tokens))
+def _parts(sequence: SequenceState, budget: int) -> Iterator[PlannedSlice]:
+    """What is next of its prompt and, when that completes it, of what it has generated."""
+    start, rest = sequence.computed, sequence.prompt_len - sequence.computed
+    if rest > 0:
+        count = _chunk_tokens(rest, budget)
+        yield PlannedSlice(sequence, start, count)
+        if count < rest:
+            return
+        start, budget = start + count, budget - count
+    count = min(len(sequence.tokens) - start, budget)
+    if count > 0:
+        yield PlannedSlice(sequence, start, count)
 
 
 def _chunk_tokens(rest: int, budget: int) -> int:

@@ -61,6 +61,8 @@ class SequenceState:
     state: State = State.WAITING
     computed: int = 0
     pages: list[int] = field(default_factory=list)
+    lost: int = 0
+    """How many of its tokens had KV when it was last preempted: so many it computes again."""
     counts: dict[int, int] = field(default_factory=dict)
     """How often each token was generated, for the penalties."""
 
@@ -75,9 +77,19 @@ class SequenceState:
         return len(self.tokens) - self.prompt_len
 
     @property
+    def uncomputed(self) -> int:
+        """Tokens that lack their KV."""
+        return len(self.tokens) - self.computed
+
+    @property
     def in_prompt(self) -> bool:
         """Whether prompt tokens still lack their KV."""
         return self.computed < self.prompt_len
+
+    @property
+    def behind(self) -> bool:
+        """Whether it has more to compute than what it said last: its prompt, or what a preemption cost it."""
+        return self.computed < max(self.prompt_len, self.lost)
 
     @property
     def order(self) -> tuple[int, int]:

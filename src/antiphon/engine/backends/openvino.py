@@ -6,7 +6,8 @@ own and runs one batch of slices a call. It does not schedule, sample or own pag
 Invariant (measured, see docs/decisions/0003 and 0018): with a KV cache in the type of compute, or in
 8 bits with keys quantised by token, a slice's logits are bit-equal in any batch and for any division
 of a prompt into slices of at least two tokens. Slices of one token run another kernel, so they are
-not bit-equal to the same token in a longer slice. A third kernel, for batches of fewer single tokens
+not bit-equal to the same token in a longer slice; but several of them may be of one sequence, for all
+KV of a step is written before attention reads it. A third kernel, for batches of fewer single tokens
 than threads, is avoided by padding; products that compute in f32 are kept to the rows of one kernel.
 """
 
