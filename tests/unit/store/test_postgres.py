@@ -101,6 +101,7 @@ async def test_locked_table_is_unavailable_for_a_bounded_time(
 
 async def test_new_completions_are_refused_before_the_line_is_full(postgres: PostgresServer) -> None:
     """Those under way find room when they end; beyond the bound everything is refused."""
+    postgres.sql(f"DROP TABLE IF EXISTS {TABLES}")
     store = await open_store(postgres.url(), PostgresOptions(max_waiting=2))
     reading = asyncio.create_task(store.get(MINE, "a"))
     await asyncio.sleep(0)
