@@ -7,6 +7,7 @@ empty engine with plenty of room that draws every token, and so must its logprob
 
 import json
 from dataclasses import replace
+from itertools import count
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -50,16 +51,22 @@ class EngineMachine(RuleBasedStateMachine):
         running=st.integers(1, 8),
         chunk=st.integers(2, 9),
         headroom=st.sampled_from([1, 1, 256]),
+        patience=st.sampled_from([5.0, 1e9]),
     )
-    def start(self, pages: int, running: int, chunk: int, headroom: int) -> None:
-        """An engine with a few pages and narrow steps."""
+    def start(self, pages: int, running: int, chunk: int, headroom: int, patience: float) -> None:
+        """An engine with a few pages and narrow steps, a few seconds long."""
         options = SchedulerOptions(
             max_running=running,
             max_waiting=10_000,
             headroom_tokens=headroom,
+            patience_s=patience,
+            least_run_s=3.0,
             pacing=PacingOptions(alone=2 * chunk, first=chunk),
         )
-        self.rig = Rig(ChainedBackend(pages, vocab_size=EOS + 1), options, eos=EOS)
+        seconds = count()
+        self.rig = Rig(
+            ChainedBackend(pages, vocab_size=EOS + 1), options, lambda: float(next(seconds)), eos=EOS
+        )
         self.specs: dict[str, GenerationRequest] = {}
 
     @rule(
@@ -98,10 +105,10 @@ class EngineMachine(RuleBasedStateMachine):
         self.specs[key] = replace(spec, **others)  # type: ignore[arg-type]
         self.rig.submit(self.specs[key])
 
-    @rule(count=st.integers(1, 12))
-    def step(self, count: int) -> None:
+    @rule(steps=st.integers(1, 12))
+    def step(self, steps: int) -> None:
         """Time passes."""
-        for _ in range(count):
+        for _ in range(steps):
             self.rig.step()
 
     @precondition(lambda self: self.specs)

@@ -110,7 +110,7 @@ class EngineLoop:
 
     def step(self) -> list[Outcome]:
         """Run one step of the model and draw what it allows."""
-        plan = self._scheduler.plan()
+        plan = self._scheduler.plan(self._clock())
         for copy in self._scheduler.copies:
             self._backend.copy_page(copy.source, copy.target)
         self._scheduler.copies.clear()

@@ -3,6 +3,7 @@
 A page is free, held by one or more sequences, or idle: held by nobody but still named by the prompt
 prefix whose KV it contains. Names form a SHA-256 chain over the prompt's full pages, seeded with a
 salt, so equal prefixes under equal salts share pages and nobody can find another salt's pages.
+Pages with generated tokens are named when a preemption gives them up, for whoever resumes.
 
 This module moves numbers about; it never touches KV data.
 
@@ -12,20 +13,32 @@ Invariant: free + idle + held == page_count, and a page is named by at most one 
 import hashlib
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 
 def prefix_names(prompt: Sequence[int], page_tokens: int, salt: str) -> list[bytes]:
     """Names of the prompt's full pages, first page first: each covers everything before it too."""
-    name = hashlib.sha256(salt.encode()).digest()
-    names = []
-    for start in range(0, len(prompt) - page_tokens + 1, page_tokens):
-        tokens = array("i", prompt[start : start + page_tokens]).tobytes()
-        name = hashlib.sha256(name + tokens).digest()
-        names.append(name)
-    return names
+    return list(_chain(hashlib.sha256(salt.encode()).digest(), prompt, page_tokens))
+
+
+def generated_names(
+    prompt_names: Sequence[bytes], tokens: Sequence[int], prompt_len: int, page_tokens: int, salt: str
+) -> list[bytes]:
+    """Names of the full pages of `tokens` behind those of the prompt, from the one where generating began.
+
+    Their KV depends on where that was, and so do the names: no prompt of the same tokens has them.
+    """
+    before = prompt_names[-1] if prompt_names else hashlib.sha256(salt.encode()).digest()
+    began = hashlib.sha256(b"generated" + before + prompt_len.to_bytes(8, "little")).digest()
+    return list(_chain(began, tokens[len(prompt_names) * page_tokens :], page_tokens))
+
+
+def _chain(name: bytes, tokens: Sequence[int], page_tokens: int) -> Iterator[bytes]:
+    for start in range(0, len(tokens) - page_tokens + 1, page_tokens):
+        name = hashlib.sha256(name + array("i", tokens[start : start + page_tokens]).tobytes()).digest()
+        yield name
 
 
 @dataclass(frozen=True, slots=True)

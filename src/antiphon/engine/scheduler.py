@@ -1,8 +1,8 @@
 """What to run next: turns requests into steps of mixed decode tokens and prefill chunks.
 
 It owns sequences and pages and decides admission, chunking, forking and preemption. It has no
-thread and no clock, runs no model and draws no token: `plan` says what a step computes, the caller
-computes it and reports each drawn token with `advance` or an end with `end`.
+thread and no clock, runs no model and draws no token: `plan` is told the time and says what a step
+computes, the caller computes it and reports each drawn token with `advance` or an end with `end`.
 
 Invariants:
 - A prompt is only ever computed by chunks of at least two tokens, and each generated token by itself,
@@ -10,6 +10,7 @@ Invariants:
   was divided (see docs/decisions/0003).
 - Only pages filled by prefill are shared, for the same reason.
 - Pages always add up; a sequence that is not running holds none.
+- The oldest running sequence is never preempted for another, so everything ends.
 """
 
 from bisect import insort
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from antiphon.core.generation import GenerationRequest
 from antiphon.engine.beginnings import Follower, PageBeginnings
 from antiphon.engine.pacing import PacingOptions, PrefillPacer
-from antiphon.engine.pages import PagePool, prefix_names
+from antiphon.engine.pages import PagePool, generated_names, prefix_names
 from antiphon.engine.sequence import RunningRequest, SequenceState, State
 
 
@@ -35,6 +36,10 @@ class SchedulerOptions:
     """A priority is worth having come so many requests earlier; so nobody waits for ever."""
     headroom_tokens: int = 256
     """Room kept for what each running sequence is about to generate, so that few get preempted."""
+    patience_s: float = 2.0
+    """A preempted stream that was silent for so long goes on in the place of others."""
+    least_run_s: float = 1.0
+    """Those must have spoken for so long."""
     pacing: PacingOptions = field(default_factory=PacingOptions)
 
 
@@ -97,6 +102,7 @@ class Scheduler:
     """What `plan` wants copied, in this order, before its slices are computed; the caller empties it."""
     _arrivals: int = 0
     _beginnings: PageBeginnings = field(default_factory=PageBeginnings)
+    _now: float = 0.0
     pacer: PrefillPacer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -120,13 +126,16 @@ class Scheduler:
         insort(self.waiting, request.sequences[0], key=_order)
         return request
 
-    def plan(self) -> list[PlannedSlice]:
+    def plan(self, now: float = 0.0) -> list[PlannedSlice]:
         """The next step, its pages already held: every decoding sequence, then those that are behind.
 
-        Empty when there is nothing to do. Sequences that get no page are preempted, newest first.
+        `now` is in seconds. Empty when there is nothing to do. Where pages run out the newest
+        sequence that has spoken for a while is preempted, and waits for room or its turn.
         A sequence has two slices, in order, where its prompt ends and generated tokens follow.
         """
+        self._now = now
         self._start_waiting()
+        self._rotate()
         decoding = [s for s in self.running if not s.behind]
         budget = self.pacer.prompt_tokens(len(decoding))
         least = min(budget, self.options.pacing.least)
@@ -143,8 +152,10 @@ class Scheduler:
 
     def computed(self, planned: PlannedSlice) -> None:
         """The slice's KV is in its pages now; full pages of the prompt become findable."""
-        sequence = planned.sequence
+        sequence, was_behind = planned.sequence, planned.sequence.behind
         sequence.computed = planned.start + planned.count
+        if was_behind and not sequence.behind:
+            sequence.since = self._now
         request, size = sequence.request, self.page_tokens
         full = min(sequence.computed // size, len(request.page_names))
         for index in range(planned.start // size, full):
@@ -212,20 +223,47 @@ class Scheduler:
                 return
             if self._prefix_is_coming(sequence):
                 continue
-            self.waiting.remove(sequence)
-            self._attach_cached_prefix(sequence)
-            self._enter(State.RUNNING, sequence)
+            self._start(sequence)
+
+    def _start(self, sequence: SequenceState) -> None:
+        self.waiting.remove(sequence)
+        self._attach_cached_prefix(sequence)
+        self._enter(State.RUNNING, sequence)
+
+    def _rotate(self) -> None:
+        """Where pages are too few for all that have begun to speak, let them take turns.
+
+        The one that was silent longest gets the pages of those that have spoken longest.
+        """
+        patience = self.options.patience_s
+        silent = [s for s in self.waiting if s.generated and self._now - s.since >= patience]
+        if not silent:
+            return
+        sequence = min(silent, key=lambda s: (s.since, s.order))
+        needed = _pages_for(len(sequence.tokens) + 1, self.page_tokens)
+        spoken = sorted(self._preemptible(), key=lambda s: (s.since, s.order))
+        if not spoken or needed > self.pool.available + sum(len(s.pages) for s in spoken):
+            return
+        while spoken and (needed > self.pool.available or len(self.running) >= self.options.max_running):
+            self._preempt(spoken.pop(0))
+        if needed <= self.pool.available:
+            self._start(sequence)
+
+    def _preemptible(self) -> list[SequenceState]:
+        """Sequences that may give way to others, in order of their turns: not the oldest."""
+        least = self.options.least_run_s
+        return [s for s in self.running[1:] if not s.behind and self._now - s.since >= least]
 
     def _enter(self, state: State, sequence: SequenceState) -> None:
         """Take its place, by its turn, among those that run or wait."""
-        sequence.state = state
+        sequence.state, sequence.since = state, self._now
         insort(self.running if state is State.RUNNING else self.waiting, sequence, key=_order)
 
     def _fits(self, sequence: SequenceState) -> bool:
         """Whether all it has can be computed, and it and everybody running can go on for a while."""
         if not self.running:
             return True
-        names = sequence.request.page_names[: _shareable_pages(sequence, self.page_tokens)]
+        names = self._findable_names(sequence)
         wanted = self._expected_pages(sequence) - self.pool.held_run(names)
         pledged = sum(max(0, self._expected_pages(s) - len(s.pages)) for s in self.running)
         return wanted + pledged <= self.pool.available
@@ -237,7 +275,7 @@ class Scheduler:
 
     def _prefix_is_coming(self, sequence: SequenceState) -> bool:
         """Whether a running prefill is about to publish the first page this one would compute."""
-        names = sequence.request.page_names[: _shareable_pages(sequence, self.page_tokens)]
+        names = self._findable_names(sequence)
         missing = next((i for i, name in enumerate(names) if not self.pool.knows(name)), None)
         if missing is None:
             return False
@@ -249,14 +287,21 @@ class Scheduler:
         )
 
     def _attach_cached_prefix(self, sequence: SequenceState) -> None:
-        names = sequence.request.page_names[: _shareable_pages(sequence, self.page_tokens)]
-        sequence.pages = self.pool.find(names)
+        sequence.pages = self.pool.find(self._findable_names(sequence))
+        if sequence.pages and len(sequence.pages) * self.page_tokens == sequence.prompt_len - 1:
+            self.pool.release(sequence.pages.pop())  # else a lone token of the prompt would be left
         sequence.computed = len(sequence.pages) * self.page_tokens
-        self._borrow_beginning(sequence)
+        if sequence.in_prompt:
+            self._borrow_beginning(sequence)
         if sequence.request.cached_tokens is None:
             sequence.request.cached_tokens = sequence.computed
             self.counters.prompt_tokens += sequence.prompt_len
             self.counters.cached_tokens += sequence.computed
+
+    def _findable_names(self, sequence: SequenceState) -> list[bytes]:
+        """Names of the pages it could begin with: at least one token is left, to draw from."""
+        names = [*sequence.request.page_names, *sequence.kept_names]
+        return names[: (len(sequence.tokens) - 1) // self.page_tokens]
 
     def _borrow_beginning(self, sequence: SequenceState) -> None:
         """Begin the next page with a copy of one that goes on alike, if that saves a quarter of it.
@@ -295,21 +340,34 @@ class Scheduler:
                     yield planned
 
     def _hold_pages(self, sequence: SequenceState, tokens: int) -> bool:
-        """Give the sequence pages for its first `tokens` tokens, preempting newer ones for them."""
+        """Give the sequence pages for its first `tokens` tokens, preempting others, or itself, for them."""
         while sequence.state is State.RUNNING and len(sequence.pages) < _pages_for(tokens, self.page_tokens):
             if self.pool.available:
                 sequence.pages.append(self.pool.take())
             else:
-                self._preempt(self.running[-1])
+                self._preempt((self._preemptible() or self.running)[-1])
         return sequence.state is State.RUNNING
 
     def _preempt(self, sequence: SequenceState) -> None:
-        """Give a sequence's pages up; it waits at its old place and computes everything again."""
+        """Give a sequence's pages up; it waits at its old place and computes again what is not found then."""
         self.running.remove(sequence)
+        self._name_generated(sequence)
         self._release(sequence)
         sequence.lost, sequence.computed = max(sequence.lost, sequence.computed), 0
         self._enter(State.WAITING, sequence)
         self.counters.preemptions += 1
+
+    def _name_generated(self, sequence: SequenceState) -> None:
+        """Name the pages behind its prompt, so that it can resume from those that nobody needs meanwhile."""
+        if sequence.in_prompt:
+            return
+        names, salt = sequence.request.page_names, sequence.request.spec.cache_salt
+        known = sequence.tokens[: sequence.computed]
+        kept = generated_names(names, known, sequence.prompt_len, self.page_tokens, salt)
+        for page, name in zip(sequence.pages[len(names) :], kept, strict=False):
+            self.pool.publish(page, name)
+        # While it catches up it may be preempted again: pages from before may still be there.
+        sequence.kept_names = max(kept, sequence.kept_names, key=len)
 
     def _share_prompt(self, first: SequenceState, sequence: SequenceState) -> list[PageCopy]:
         full = first.prompt_len // self.page_tokens
@@ -328,11 +386,6 @@ class Scheduler:
         for page in reversed(sequence.pages):
             self.pool.release(page)
         sequence.pages = []
-
-
-def _shareable_pages(sequence: SequenceState, page_tokens: int) -> int:
-    """Full prompt pages that leave at least two tokens to compute, so that prefill computes them."""
-    return max(0, sequence.prompt_len - 2) // page_tokens
 
 
 def _pages_for(tokens: int, page_tokens: int) -> int:

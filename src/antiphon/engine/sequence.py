@@ -61,6 +61,10 @@ class SequenceState:
     state: State = State.WAITING
     computed: int = 0
     pages: list[int] = field(default_factory=list)
+    since: float = 0.0
+    """When it began to wait, or to speak."""
+    kept_names: list[bytes] = field(default_factory=list)
+    """Names of the pages that it gave up when it was last preempted, behind those of its prompt."""
     lost: int = 0
     """How many of its tokens had KV when it was last preempted: so many it computes again."""
     counts: dict[int, int] = field(default_factory=dict)

@@ -1,10 +1,11 @@
 """The loop and scheduler over a backend that betrays every mistake: endings, forks, sharing, faults."""
 
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
-from antiphon.core.generation import SamplingParams
+from antiphon.core.generation import GenerationRequest, SamplingParams
 from antiphon.engine.pacing import PacingOptions
 from antiphon.engine.scheduler import QueueFull, SchedulerOptions
 from tests.chained_backend import ChainedBackend
@@ -185,6 +186,44 @@ def test_preempted_sequences_answer_as_if_alone() -> None:
 
     assert crowded.scheduler.counters.preemptions > 0
     assert lone == {key: crowded.answers[key, 0].tokens for key in "abcdef"}
+
+
+def test_preempted_sequence_resumes_from_the_pages_nobody_needed() -> None:
+    """Of what it had computed only what was overwritten meanwhile, and the last page, is computed again."""
+    driver = rig(page_count=30)
+    driver.submit(replace(request("old", [1, 2, 3], max_tokens=60), ignore_eos=True))
+    driver.submit(replace(request("new", [4, 5, 6], max_tokens=30), ignore_eos=True))
+    for _ in range(20):
+        driver.step()
+    new = driver.scheduler.requests["new"].sequences[0]
+    computed = new.computed
+    driver.scheduler._preempt(new)
+    driver.step()
+
+    assert computed > new.computed - 2 >= computed // 4 * 4
+    driver.run()
+    assert driver.answers["new", 0].tokens == alone_tokens(new.request.spec)
+
+
+def alone_tokens(spec: GenerationRequest) -> list[int]:
+    """What the request's first choice says in an engine of its own."""
+    driver = rig()
+    driver.submit(spec)
+    return finish(driver, spec.id)[0]
+
+
+def test_waiting_streams_take_turns_with_running_ones() -> None:
+    """A preempted stream goes on before those that took its pages have ended, and all answers are right."""
+    seconds = count()
+    options = SchedulerOptions(patience_s=30.0, least_run_s=15.0, headroom_tokens=1)
+    driver = Rig(ChainedBackend(20), options, lambda: float(next(seconds)))
+    specs = [replace(request(k, [ord(k) % 32, 3], max_tokens=50), ignore_eos=True) for k in "abc"]
+    for spec in specs:
+        driver.submit(spec)
+    driver.run()
+
+    assert driver.scheduler.counters.preemptions >= 3
+    assert [driver.answers[spec.id, 0].tokens for spec in specs] == [alone_tokens(spec) for spec in specs]
 
 
 def test_cancelled_request_frees_everything_at_once() -> None:

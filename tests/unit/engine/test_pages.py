@@ -2,7 +2,7 @@
 
 import pytest
 
-from antiphon.engine.pages import PageCounts, PagePool, prefix_names
+from antiphon.engine.pages import PageCounts, PagePool, generated_names, prefix_names
 
 
 def test_prefix_names_cover_full_pages_only() -> None:
@@ -87,3 +87,22 @@ def test_publishing_a_known_name_keeps_the_first_page() -> None:
 
     assert pool.counts() == PageCounts(free=1, idle=0, held=1)
     assert pool.find([b"name"]) == [first]
+
+
+def test_generated_pages_have_names_that_no_prompt_has() -> None:
+    """The same tokens as a prompt, or generated from another place on, are other pages."""
+    tokens = list(range(20))
+    prompt = prefix_names(tokens, 4, "")
+    one, other = (generated_names(prefix_names(tokens[:n], 4, ""), tokens, n, 4, "") for n in (9, 10))
+
+    assert (len(one), len(other)) == (3, 3)
+    assert len({*prompt, *one, *other}) == 5 + 3 + 3
+    assert generated_names([], tokens, 3, 4, "a") != generated_names([], tokens, 3, 4, "b")
+
+
+def test_generated_names_of_a_longer_text_begin_alike() -> None:
+    """So pages kept at one preemption are found after the next."""
+    names = prefix_names([1, 2, 3, 4, 5], 4, "")
+    short = generated_names(names, [1, 2, 3, 4, 5, *range(9)], 5, 4, "")
+
+    assert generated_names(names, [1, 2, 3, 4, 5, *range(30)], 5, 4, "")[: len(short)] == short
