@@ -32,11 +32,17 @@ async def proving(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Con
 
 
 async def refusal(constraints: ConstraintProber, constraint: Constraint) -> str | None:
-    """Why it is refused, or None."""
-    try:
-        await constraints.check(constraint)
-    except SchemaRefused as refused:
-        return refused.reason
+    """Why it is refused, or None. A machine too busy to tell is asked again, a few times."""
+    for patience in reversed(range(5)):
+        try:
+            await constraints.check(constraint)
+        except SchemaRefused as refused:
+            return refused.reason
+        except Overloaded:
+            if not patience:
+                raise
+        else:
+            break
     return None
 
 
