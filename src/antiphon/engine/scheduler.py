@@ -263,19 +263,16 @@ class Scheduler:
         """Whether all it has can be computed, and it and everybody running can go on for a while."""
         if not self.running:
             return True
-        names = self._findable_names(sequence)
-        wanted = self._expected_pages(sequence) - self.pool.held_run(names)
-        pledged = sum(max(0, self._expected_pages(s) - len(s.pages)) for s in self.running)
+        names = _findable_names(sequence, self.page_tokens)
+        headroom, size = self.options.headroom_tokens, self.page_tokens
+        wanted = _pages_for(sequence.expected_tokens(headroom), size) - self.pool.held_run(names)
+        expected = [(_pages_for(s.expected_tokens(headroom), size), s) for s in self.running]
+        pledged = sum(max(0, pages - len(s.pages)) for pages, s in expected)
         return wanted + pledged <= self.pool.available
-
-    def _expected_pages(self, sequence: SequenceState) -> int:
-        """Pages it will hold soon: what it has said, and as much again as the headroom allows for."""
-        most = sequence.prompt_len + sequence.request.spec.max_tokens
-        return _pages_for(min(len(sequence.tokens) + self.options.headroom_tokens, most), self.page_tokens)
 
     def _prefix_is_coming(self, sequence: SequenceState) -> bool:
         """Whether a running prefill is about to publish the first page this one would compute."""
-        names = self._findable_names(sequence)
+        names = _findable_names(sequence, self.page_tokens)
         missing = next((i for i, name in enumerate(names) if not self.pool.knows(name)), None)
         if missing is None:
             return False
@@ -287,7 +284,7 @@ class Scheduler:
         )
 
     def _attach_cached_prefix(self, sequence: SequenceState) -> None:
-        sequence.pages = self.pool.find(self._findable_names(sequence))
+        sequence.pages = self.pool.find(_findable_names(sequence, self.page_tokens))
         if sequence.pages and len(sequence.pages) * self.page_tokens == sequence.prompt_len - 1:
             self.pool.release(sequence.pages.pop())  # else a lone token of the prompt would be left
         sequence.computed = len(sequence.pages) * self.page_tokens
@@ -297,11 +294,6 @@ class Scheduler:
             sequence.request.cached_tokens = sequence.computed
             self.counters.prompt_tokens += sequence.prompt_len
             self.counters.cached_tokens += sequence.computed
-
-    def _findable_names(self, sequence: SequenceState) -> list[bytes]:
-        """Names of the pages it could begin with: at least one token is left, to draw from."""
-        names = [*sequence.request.page_names, *sequence.kept_names]
-        return names[: (len(sequence.tokens) - 1) // self.page_tokens]
 
     def _borrow_beginning(self, sequence: SequenceState) -> None:
         """Begin the next page with a copy of one that goes on alike, if that saves a quarter of it.
@@ -351,23 +343,11 @@ class Scheduler:
     def _preempt(self, sequence: SequenceState) -> None:
         """Give a sequence's pages up; it waits at its old place and computes again what is not found then."""
         self.running.remove(sequence)
-        self._name_generated(sequence)
+        _name_generated(sequence, self.pool, self.page_tokens)
         self._release(sequence)
         sequence.lost, sequence.computed = max(sequence.lost, sequence.computed), 0
         self._enter(State.WAITING, sequence)
         self.counters.preemptions += 1
-
-    def _name_generated(self, sequence: SequenceState) -> None:
-        """Name the pages behind its prompt, so that it can resume from those that nobody needs meanwhile."""
-        if sequence.in_prompt:
-            return
-        names, salt = sequence.request.page_names, sequence.request.spec.cache_salt
-        known = sequence.tokens[: sequence.computed]
-        kept = generated_names(names, known, sequence.prompt_len, self.page_tokens, salt)
-        for page, name in zip(sequence.pages[len(names) :], kept, strict=False):
-            self.pool.publish(page, name)
-        # While it catches up it may be preempted again: pages from before may still be there.
-        sequence.kept_names = max(kept, sequence.kept_names, key=len)
 
     def _share_prompt(self, first: SequenceState, sequence: SequenceState) -> list[PageCopy]:
         full = first.prompt_len // self.page_tokens
@@ -386,6 +366,25 @@ class Scheduler:
         for page in reversed(sequence.pages):
             self.pool.release(page)
         sequence.pages = []
+
+
+def _findable_names(sequence: SequenceState, page_tokens: int) -> list[bytes]:
+    """Names of the pages it could begin with: at least one token is left, to draw from."""
+    names = [*sequence.request.page_names, *sequence.kept_names]
+    return names[: (len(sequence.tokens) - 1) // page_tokens]
+
+
+def _name_generated(sequence: SequenceState, pool: PagePool, page_tokens: int) -> None:
+    """Name the pages behind its prompt, so that it can resume from those that nobody needs meanwhile."""
+    if sequence.in_prompt:
+        return
+    names, salt = sequence.request.page_names, sequence.request.spec.cache_salt
+    known = sequence.tokens[: sequence.computed]
+    kept = generated_names(names, known, sequence.prompt_len, page_tokens, salt)
+    for page, name in zip(sequence.pages[len(names) :], kept, strict=False):
+        pool.publish(page, name)
+    # While it catches up it may be preempted again: pages from before may still be there.
+    sequence.kept_names = max(kept, sequence.kept_names, key=len)
 
 
 def _pages_for(tokens: int, page_tokens: int) -> int:

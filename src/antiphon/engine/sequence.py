@@ -100,6 +100,10 @@ class SequenceState:
         """By its request's turn; choices of a request one after the other."""
         return (self.request.turn, self.choice)
 
+    def expected_tokens(self, headroom: int) -> int:
+        """Tokens it will have soon: what it has, and as many again as its request and `headroom` allow."""
+        return min(len(self.tokens) + headroom, self.prompt_len + self.request.spec.max_tokens)
+
     def append(self, token: int) -> None:
         """Add a generated token."""
         self.tokens.append(token)
