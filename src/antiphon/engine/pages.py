@@ -42,6 +42,14 @@ def _chain(name: bytes, tokens: Sequence[int], page_tokens: int) -> Iterator[byt
 
 
 @dataclass(frozen=True, slots=True)
+class PageCopy:
+    """Copy the KV of page `source` to page `target` before the next step."""
+
+    source: int
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
 class PageCounts:
     """Where all pages are."""
 

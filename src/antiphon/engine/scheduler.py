@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from antiphon.core.generation import GenerationRequest
-from antiphon.engine.beginnings import Follower, PageBeginnings
 from antiphon.engine.pacing import PacingOptions, PrefillPacer
-from antiphon.engine.pages import PagePool, generated_names, prefix_names
+from antiphon.engine.pages import PageCopy, PagePool, prefix_names
+from antiphon.engine.prefixes import PrefixCache
 from antiphon.engine.sequence import RunningRequest, SequenceState, State
 
 
@@ -62,14 +62,6 @@ class PlannedSlice:
         return self.start + self.count == len(self.sequence.tokens)
 
 
-@dataclass(frozen=True, slots=True)
-class PageCopy:
-    """Copy the KV of page `source` to page `target` before the next step."""
-
-    source: int
-    target: int
-
-
 @dataclass(slots=True)
 class SchedulerCounters:
     """Totals since the start."""
@@ -101,12 +93,13 @@ class Scheduler:
     copies: list[PageCopy] = field(default_factory=list)
     """What `plan` wants copied, in this order, before its slices are computed; the caller empties it."""
     _arrivals: int = 0
-    _beginnings: PageBeginnings = field(default_factory=PageBeginnings)
     _now: float = 0.0
+    _prefixes: PrefixCache = field(init=False)
     pacer: PrefillPacer = field(init=False)
 
     def __post_init__(self) -> None:
-        """Nothing has been timed yet."""
+        """Nothing has been timed yet, nothing is known."""
+        self._prefixes = PrefixCache(self.pool, self.page_tokens)
         self.pacer = PrefillPacer(self.options.pacing)
 
     def add(self, spec: GenerationRequest) -> RunningRequest:
@@ -156,13 +149,7 @@ class Scheduler:
         sequence.computed = planned.start + planned.count
         if was_behind and not sequence.behind:
             sequence.since = self._now
-        request, size = sequence.request, self.page_tokens
-        full = min(sequence.computed // size, len(request.page_names))
-        for index in range(planned.start // size, full):
-            name = request.page_names[index]
-            self.pool.publish(sequence.pages[index], name)
-            tokens = request.spec.prompt[index * size : (index + 1) * size]
-            self._beginnings.note(request.name_before(index), Follower(name, tokens))
+        self._prefixes.publish(sequence, planned.start)
 
     def fork(self, request: RunningRequest) -> list[PageCopy]:
         """Start the other choices of a request whose first sequence has just finished the prompt.
@@ -221,13 +208,17 @@ class Scheduler:
         for sequence in list(self.waiting):
             if len(self.running) >= self.options.max_running or not self._fits(sequence):
                 return
-            if self._prefix_is_coming(sequence):
+            if self._prefixes.is_coming(sequence, self.running):
                 continue
             self._start(sequence)
 
     def _start(self, sequence: SequenceState) -> None:
         self.waiting.remove(sequence)
-        self._attach_cached_prefix(sequence)
+        self.copies += self._prefixes.attach(sequence)
+        if sequence.request.cached_tokens is None:
+            sequence.request.cached_tokens = sequence.computed
+            self.counters.prompt_tokens += sequence.prompt_len
+            self.counters.cached_tokens += sequence.computed
         self._enter(State.RUNNING, sequence)
 
     def _rotate(self) -> None:
@@ -263,57 +254,11 @@ class Scheduler:
         """Whether all it has can be computed, and it and everybody running can go on for a while."""
         if not self.running:
             return True
-        names = _findable_names(sequence, self.page_tokens)
         headroom, size = self.options.headroom_tokens, self.page_tokens
-        wanted = _pages_for(sequence.expected_tokens(headroom), size) - self.pool.held_run(names)
+        wanted = _pages_for(sequence.expected_tokens(headroom), size) - self._prefixes.held(sequence)
         expected = [(_pages_for(s.expected_tokens(headroom), size), s) for s in self.running]
         pledged = sum(max(0, pages - len(s.pages)) for pages, s in expected)
         return wanted + pledged <= self.pool.available
-
-    def _prefix_is_coming(self, sequence: SequenceState) -> bool:
-        """Whether a running prefill is about to publish the first page this one would compute."""
-        names = _findable_names(sequence, self.page_tokens)
-        missing = next((i for i, name in enumerate(names) if not self.pool.knows(name)), None)
-        if missing is None:
-            return False
-        return any(
-            other.in_prompt
-            and len(other.request.page_names) > missing
-            and other.request.page_names[missing] == names[missing]
-            for other in self.running
-        )
-
-    def _attach_cached_prefix(self, sequence: SequenceState) -> None:
-        sequence.pages = self.pool.find(_findable_names(sequence, self.page_tokens))
-        if sequence.pages and len(sequence.pages) * self.page_tokens == sequence.prompt_len - 1:
-            self.pool.release(sequence.pages.pop())  # else a lone token of the prompt would be left
-        sequence.computed = len(sequence.pages) * self.page_tokens
-        if sequence.in_prompt:
-            self._borrow_beginning(sequence)
-        if sequence.request.cached_tokens is None:
-            sequence.request.cached_tokens = sequence.computed
-            self.counters.prompt_tokens += sequence.prompt_len
-            self.counters.cached_tokens += sequence.computed
-
-    def _borrow_beginning(self, sequence: SequenceState) -> None:
-        """Begin the next page with a copy of one that goes on alike, if that saves a quarter of it.
-
-        As with whole pages, at least two tokens are left to compute.
-        """
-        start = sequence.computed
-        rest = sequence.request.spec.prompt[start : max(start, sequence.prompt_len - 2)]
-        before = sequence.request.name_before(len(sequence.pages))
-        for alike, name in self._beginnings.after(before, rest):
-            if alike < max(1, self.page_tokens // 4):
-                return
-            for source in self.pool.find([name]):
-                # Nobody need hold it: what it contains lasts until the plan is computed.
-                self.pool.release(source)
-                if self.pool.available:
-                    sequence.pages.append(self.pool.take())
-                    sequence.computed += alike
-                    self.copies.append(PageCopy(source, sequence.pages[-1]))
-                return
 
     def _plan_behind(self, budget: int) -> Iterator[PlannedSlice]:
         """Share `budget` tokens: the shortest rest gets up to half, the others what is left."""
@@ -343,7 +288,7 @@ class Scheduler:
     def _preempt(self, sequence: SequenceState) -> None:
         """Give a sequence's pages up; it waits at its old place and computes again what is not found then."""
         self.running.remove(sequence)
-        _name_generated(sequence, self.pool, self.page_tokens)
+        self._prefixes.keep(sequence)
         self._release(sequence)
         sequence.lost, sequence.computed = max(sequence.lost, sequence.computed), 0
         self._enter(State.WAITING, sequence)
@@ -366,25 +311,6 @@ class Scheduler:
         for page in reversed(sequence.pages):
             self.pool.release(page)
         sequence.pages = []
-
-
-def _findable_names(sequence: SequenceState, page_tokens: int) -> list[bytes]:
-    """Names of the pages it could begin with: at least one token is left, to draw from."""
-    names = [*sequence.request.page_names, *sequence.kept_names]
-    return names[: (len(sequence.tokens) - 1) // page_tokens]
-
-
-def _name_generated(sequence: SequenceState, pool: PagePool, page_tokens: int) -> None:
-    """Name the pages behind its prompt, so that it can resume from those that nobody needs meanwhile."""
-    if sequence.in_prompt:
-        return
-    names, salt = sequence.request.page_names, sequence.request.spec.cache_salt
-    known = sequence.tokens[: sequence.computed]
-    kept = generated_names(names, known, sequence.prompt_len, page_tokens, salt)
-    for page, name in zip(sequence.pages[len(names) :], kept, strict=False):
-        pool.publish(page, name)
-    # While it catches up it may be preempted again: pages from before may still be there.
-    sequence.kept_names = max(kept, sequence.kept_names, key=len)
 
 
 def _pages_for(tokens: int, page_tokens: int) -> int:
