@@ -5,6 +5,7 @@ errors.md         from api.errors.ROWS
 parameters.md     from api.wire.fields.FIELDS
 compatibility.md  from tests/clients/results.json, which `make compatibility` writes
 metrics.md        from telemetry.metrics.METRICS
+models.md          from models.catalogue and models.gguf_support
 """
 
 import json
@@ -15,6 +16,9 @@ from antiphon.api import errors as http
 from antiphon.api.wire.fields import FIELDS
 from antiphon.config import Setting, describe_settings
 from antiphon.core import errors as core
+from antiphon.models import gguf_support
+from antiphon.models.catalogue import CATALOGUE, DEFAULT_MODEL
+from antiphon.models.folder import REQUIRED_FILES
 from antiphon.telemetry.metrics import METRICS
 
 FOLDER = Path(__file__).parent / "reference"
@@ -72,6 +76,7 @@ def pages() -> Mapping[str, str]:
         "parameters.md": _parameters(),
         "metrics.md": _metrics(),
         "compatibility.md": _compatibility(),
+        "models.md": _models(),
     }
 
 
@@ -191,6 +196,48 @@ the test out, for the reason it gives. *Not run*: the default model cannot do it
         rows,
     )
     return head + "\n".join(sections) + "\n"
+
+
+def _models() -> str:
+    names = [
+        (
+            _code(entry.name) + (", the default" if entry.name == DEFAULT_MODEL else ""),
+            _code(entry.id),
+            f"{entry.size / 1e6:.0f} MB",
+            entry.licence,
+            _code(entry.sha256),
+        )
+        for entry in CATALOGUE.values()
+    ]
+    ways = [
+        ("GGUF matrices carried over as they are", _codes(gguf_support.CARRIED_OVER)),
+        ("GGUF matrices widened to F16", _codes(gguf_support.WIDENED)),
+        ("GGUF matrices rounded to 8 bits by row", _codes(gguf_support.ROUNDED_BY_ROW)),
+        ("GGUF architectures", _codes(gguf_support.ARCHITECTURES)),
+        ("Files of an OpenVINO folder", _codes(REQUIRED_FILES)),
+        ("Refused by name", _REFUSED_MODELS),
+    ]
+    page = _page(
+        "Models",
+        """A model is named by this list, by `hf:org/name[@revision][:file.gguf]`,
+by the path of a `.gguf` file, or by that of a folder with an OpenVINO model.
+`antiphon models` shows what of it is on this machine, `antiphon pull NAME` brings it.
+A GGUF file says its architecture itself: Mistral 7B, for one, is of the architecture `llama`.
+OpenVINO folders are taken as they are; which of them the engine runs well is not tested here.""",
+        ("Name", "Served as", "File", "Licence", "SHA-256"),
+        names,
+    )
+    return page + "\n" + "\n".join([_row(("What", "Which")), _row(["---"] * 2), *map(_row, ways)]) + "\n"
+
+
+_REFUSED_MODELS = (
+    "other GGUF architectures (gemma, phi, mixtures of experts, …), split files, rotary positions that "
+    "are stretched or cover part of a head"
+)
+
+
+def _codes(names: Sequence[str]) -> str:
+    return ", ".join(map(_code, names))
 
 
 def _page(title: str, text: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -187,10 +187,11 @@ def _load_parts(settings: Settings, open_progress: OpenProgress, script: ScriptS
     """
     if settings.engine == "fake":
         return ModelParts(*fake_parts(script))
+    template = Path(settings.chat_template).expanduser() if settings.chat_template else None
     with open_progress() as progress:
         model = prepare(settings.model, cache_folder(), progress, hub=hub_options())
     engine = _ray_engine(settings, model) if settings.engine == "ray" else _engine(settings, model)
-    return ModelParts(engine, load_tokenizer(model.folder), load_chat_template(model.folder))
+    return ModelParts(engine, load_tokenizer(model.folder), load_chat_template(model.folder, template))
 
 
 def _engine(settings: Settings, model: PreparedModel) -> EngineClient:

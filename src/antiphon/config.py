@@ -62,6 +62,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, _about("TCP port to listen on; 0 takes any free one", ge=0, le=65535)] = 8000
     alias: Annotated[tuple[str, ...], _about("Another name the model answers to; repeatable")] = ()
     default_aliases: Annotated[bool, _about(f"Also answer to {' and '.join(DEFAULT_ALIASES)}")] = True
+    chat_template: Annotated[
+        str, _about("File with a Jinja chat template to use instead of the model's own")
+    ] = ""
     api_key: Annotated[
         tuple[str, ...], _about("Keys that clients may use; without any, none is asked for")
     ] = ()

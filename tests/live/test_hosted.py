@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from openai import APIStatusError, AsyncOpenAI, InternalServerError, OpenAI
+from openai import APIStatusError, AsyncOpenAI, BadRequestError, InternalServerError, OpenAI
 
 import antiphon
 from tests.tiny_models import write_tiny_model
@@ -153,6 +153,21 @@ def test_server_does_not_outlive_a_parent_that_is_killed() -> None:
     while not is_gone(pid):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_operators_chat_template_is_the_one_that_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the place of the model's own: one that refuses everything is obeyed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    template = tmp_path / "mine.jinja"
+    template.write_text("{{ raise_exception('not so') }}")
+    with (
+        antiphon.serve(write_tiny_model(tmp_path / "tiny.gguf"), chat_template=str(template)) as server,
+        pytest.raises(BadRequestError, match="chat template does not accept"),
+    ):
+        ask(server)
 
 
 @pytest.mark.slow

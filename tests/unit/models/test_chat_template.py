@@ -64,3 +64,23 @@ def test_broken_template_is_named(tmp_path: Path) -> None:
     """A syntax error is told with the folder."""
     with pytest.raises(ModelError, match="the chat template is not valid Jinja"):
         load_chat_template(_folder(tmp_path, {"chat_template": "{% if %}"}))
+
+
+def test_operators_file_stands_in_for_the_models_own(tmp_path: Path) -> None:
+    """It is given the model's own special tokens."""
+    folder = _folder(tmp_path, {"chat_template": "own", "bos_token": "<s>"})
+    override = tmp_path / "mine.jinja"
+    override.write_text("{{ bos_token }}{{ messages[0]['content'] }}!")
+
+    assert load_chat_template(folder, override).render(_HELLO) == "<s>hello!"
+
+
+@pytest.mark.parametrize("text", [None, "{% if %}"])
+def test_operators_file_that_cannot_be_used_is_named(tmp_path: Path, text: str | None) -> None:
+    """Absent, or no template."""
+    override = tmp_path / "mine.jinja"
+    if text is not None:
+        override.write_text(text)
+
+    with pytest.raises(ModelError, match=r"mine\.jinja"):
+        load_chat_template(_folder(tmp_path, {}), override)
