@@ -4,7 +4,7 @@ import "./style.css";
 import { computed } from "@preact/signals";
 import { render } from "preact";
 
-import { byLabels, percentile, rate, share, total, type Passes, type Snapshot } from "./figures";
+import { byLabels, percentile, rate, ratio, share, total, type Passes, type Snapshot } from "./figures";
 import { before, history, MINUTES, trouble, watch } from "./history";
 import { Chart, shown, type Line } from "./view/chart";
 import { Dialogs } from "./view/dialogs";
@@ -64,7 +64,19 @@ const charts = computed(() => [
       { label: "admitted", values: level("antiphon_choices_in_hand") },
     ],
   },
-  { title: "Time to first token", format: asTime, lines: spread("antiphon_time_to_first_token_seconds") },
+  {
+    title: "Time to first token",
+    format: asTime,
+    lines: [
+      ...spread("antiphon_time_to_first_token_seconds").slice(0, 2),
+      {
+        label: "queue, mean",
+        values: along(SPREAD_S, (from, to) =>
+          ratio(from, to, "antiphon_engine_queue_seconds_total", "antiphon_engine_requests_begun_total"),
+        ),
+      },
+    ],
+  },
   { title: "Between tokens", format: asTime, lines: spread("antiphon_inter_token_latency_seconds") },
   {
     title: "Completions, from start to end",

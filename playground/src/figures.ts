@@ -24,11 +24,17 @@ export function rate(from: Snapshot, to: Snapshot, name: string, passes = all): 
   return grown < 0 || to.time <= from.time ? null : grown / (to.time - from.time);
 }
 
+/** By how much one counter grew for each step of another, between two moments; null where that did not move. */
+export function ratio(from: Snapshot, to: Snapshot, upper: string, lower: string): number | null {
+  const counted = total(to, lower) - total(from, lower);
+  const grown = total(to, upper) - total(from, upper);
+  return counted <= 0 || grown < 0 ? null : grown / counted;
+}
+
 /** What of `whole` was `part`, between two moments; null where there was nothing. */
 export function share(from: Snapshot, to: Snapshot, part: string, whole: string): number | null {
-  const asked = total(to, whole) - total(from, whole);
-  const some = total(to, part) - total(from, part);
-  return asked <= 0 || some < 0 ? null : Math.min(some / asked, 1);
+  const found = ratio(from, to, part, whole);
+  return found === null ? null : Math.min(found, 1);
 }
 
 /** A percentile of what a histogram counted between two moments, interpolated within its bucket. */

@@ -8,7 +8,7 @@ import { transformWithOxc } from "vite";
 const source = readFileSync(new URL("../src/figures.ts", import.meta.url), "utf8");
 const { code } = await transformWithOxc(source, "figures.ts");
 const module = `data:text/javascript;base64,${Buffer.from(code).toString("base64")}`;
-const { byLabels, percentile, rate, share, total } = await import(module);
+const { byLabels, percentile, rate, ratio, share, total } = await import(module);
 
 const at = (time, series) => ({ time, series });
 const histogram = (counts) =>
@@ -33,6 +33,13 @@ test("a share needs a whole", () => {
 
   assert.equal(share(none, at(2, { part: [[{}, 3]], whole: [[{}, 4]] }), "part", "whole"), 0.75);
   assert.equal(share(none, none, "part", "whole"), null);
+});
+
+test("a mean is the sum by the count", () => {
+  const from = at(1, { sum: [[{}, 10]], count: [[{}, 4]] });
+
+  assert.equal(ratio(from, at(2, { sum: [[{}, 13]], count: [[{}, 6]] }), "sum", "count"), 1.5);
+  assert.equal(ratio(from, at(2, { sum: [[{}, 0]], count: [[{}, 6]] }), "sum", "count"), null);
 });
 
 test("a percentile lies within its bucket", () => {

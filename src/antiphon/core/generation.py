@@ -135,6 +135,10 @@ class EngineStats:
     forced_tokens: int = 0
     """Of these, the ones that a constraint left no choice about and that were not drawn one by one."""
     preemptions: int = 0
+    begun: int = 0
+    """Total of requests that had their first step."""
+    queued_s: float = 0.0
+    """Total time that these waited for it."""
     steps: int = 0
     tokens_per_s: float = 0.0
     """Generated, over the last ten seconds."""

@@ -166,6 +166,8 @@ class Host:
             generated_tokens=totals.generated_tokens,
             forced_tokens=totals.forced_tokens,
             preemptions=totals.preemptions,
+            begun=totals.begun,
+            queued_s=totals.queued_s,
             steps=self._steps,
             tokens_per_s=self._throughput.per_second(time.perf_counter(), totals.generated_tokens),
             forward_s=times.forward,

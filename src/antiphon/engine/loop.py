@@ -92,6 +92,7 @@ class EngineLoop:
             QueueFull: too many wait already.
         """
         request = self._scheduler.add(spec)
+        request.came_at = self._clock()
         for sequence, matcher in zip(request.sequences, matchers, strict=bool(matchers)):
             self._matchers[sequence] = matcher
 
@@ -116,6 +117,7 @@ class EngineLoop:
         self._scheduler.copies.clear()
         if not plan:
             return []
+        self._note_begun(plan)
         rows = self._run(plan)
         for planned in plan:
             self._scheduler.computed(planned)
@@ -125,6 +127,15 @@ class EngineLoop:
             outcomes += self._draw_guarded(planned, row)
         self.times.sampling += self._clock() - began - (self.times.masks - masks_before)
         return outcomes
+
+    def _note_begun(self, plan: list[PlannedSlice]) -> None:
+        """Count how long the requests waited for which this is the first step."""
+        now, counters = self._clock(), self._scheduler.counters
+        for request in (planned.sequence.request for planned in plan):
+            if not request.begun:
+                request.begun = True
+                counters.begun += 1
+                counters.queued_s += now - request.came_at
 
     def _run(self, plan: list[PlannedSlice]) -> Logits:
         began = self._clock()

@@ -71,6 +71,10 @@ class SchedulerCounters:
     generated_tokens: int = 0
     forced_tokens: int = 0
     preemptions: int = 0
+    begun: int = 0
+    """Requests that had their first step."""
+    queued_s: float = 0.0
+    """How long these waited for it, in total; told by the loop, which has the clock."""
 
 
 class QueueFull(Exception):

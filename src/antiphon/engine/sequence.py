@@ -33,6 +33,10 @@ class RunningRequest:
     sequences: list["SequenceState"] = field(default_factory=list)
     cached_tokens: int | None = None
     """Prompt tokens whose KV was found when the request first started; None before."""
+    came_at: float = 0.0
+    """When it was accepted, by the loop's clock."""
+    begun: bool = False
+    """Whether it was part of a step."""
     prefilled: bool = False
     """Whether the first sequence has finished the prompt, so that the others have started."""
 

@@ -126,6 +126,30 @@ ENGINE: Final[tuple[tuple[Metric, Callable[[EngineStats], float]], ...]] = (
         Metric("antiphon_engine_preemptions_total", "counter", "Choices sent back to the queue", _MODEL),
         lambda s: s.preemptions,
     ),
+    (
+        Metric(
+            "antiphon_engine_requests_begun_total", "counter", "Requests that had their first step", _MODEL
+        ),
+        lambda s: s.begun,
+    ),
+    (
+        Metric("antiphon_engine_queue_seconds_total", "counter", "Time these waited for it", _MODEL),
+        lambda s: s.queued_s,
+    ),
+    (
+        Metric("antiphon_engine_forward_seconds_total", "counter", "Time in the model", _MODEL),
+        lambda s: s.forward_s,
+    ),
+    (
+        Metric(
+            "antiphon_engine_sampling_seconds_total", "counter", "Time drawing and scoring tokens", _MODEL
+        ),
+        lambda s: s.sampling_s,
+    ),
+    (
+        Metric("antiphon_engine_masks_seconds_total", "counter", "Time on what constraints allow", _MODEL),
+        lambda s: s.masks_s,
+    ),
     (Metric("antiphon_engine_steps_total", "counter", "Steps of the engine", _MODEL), lambda s: s.steps),
     (
         Metric("antiphon_engine_step_age_seconds", "gauge", "Since the engine's last sign of life", _MODEL),

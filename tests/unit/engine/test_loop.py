@@ -300,3 +300,17 @@ def test_times_are_kept_apart() -> None:
     times = driver.loop.times
 
     assert (times.forward, times.sampling, times.masks) == (4.0, 4.0, 0.0)
+
+
+def test_time_in_the_queue_is_counted_once_per_request() -> None:
+    """From its acceptance to its first step, whatever becomes of it later."""
+    now = [10.0]
+    driver = Rig(ChainedBackend(), clock=lambda: now[0])
+    driver.submit(replace(request("a", [5, 6, 7], max_tokens=3, choices=2), ignore_eos=True))
+    now[0] = 12.0
+    driver.submit(replace(request("b", [5, 6, 7], max_tokens=3), ignore_eos=True))
+    now[0] = 15.0
+    driver.run()
+
+    assert driver.scheduler.counters.begun == 2
+    assert driver.scheduler.counters.queued_s == (15 - 10) + (15 - 12)
