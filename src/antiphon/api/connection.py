@@ -4,12 +4,16 @@ It adds deadlines for the arrival of headers and for readers that stop reading, 
 unfinished headers, and OpenAI's envelope for bytes that never become a request. Bodies have their
 own deadline, in `bodies`; finished headers are measured in `middleware.guards`.
 
-Invariant: a peer that sends nothing, or one byte now and then, loses its connection.
+Invariant: a peer that sends nothing, or one byte now and then, loses its connection; so does one that
+vanished without a word, even where nothing is written to it.
 """
 
 import asyncio
+import socket
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,6 +22,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from antiphon.api.errors import BadFraming, BodyTimeout, HeadersTooLarge, HttpError, answer
 from antiphon.api.exchange import new_request_id
 from antiphon.api.options import ApiOptions
+
+_VANISHING: Final[Mapping[str, int]] = MappingProxyType(
+    {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+)
+"""Seconds of silence until the first probe, seconds between probes, how many may stay unanswered; and
+milliseconds that written bytes may stay unacknowledged, during which there are no probes."""
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -35,6 +45,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start waiting for the first request."""
         super().connection_made(transport)
+        notice_vanishing(transport.get_extra_info("socket"))
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -112,6 +123,20 @@ class GuardedProtocol(HttpToolsProtocol):
         if not answering:
             self.transport.write(_raw_answer(error))
         self.transport.close()
+
+
+def notice_vanishing(peer: socket.socket) -> None:
+    """Have the system probe an idle connection, and give up on one that acknowledges nothing.
+
+    An answer that is not streamed writes nothing for minutes: without probes a peer that lost its
+    power or its network would hold its choices until the end. Where a system lacks an option it is
+    left as it is.
+    """
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _VANISHING.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            peer.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

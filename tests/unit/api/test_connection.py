@@ -1,6 +1,7 @@
 """Connections below ASGI: deadlines, framing and unfinished headers, byte by byte."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -207,3 +208,18 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
     """Two requests in one write get two answers."""
     async with running() as live:
         assert (await _pipelined(live)).count(b"HTTP/1.1 200 OK") == 2
+
+
+async def test_vanished_peers_are_noticed() -> None:
+    """The system probes every accepted connection within seconds, whatever the answer's shape."""
+    async with running() as live:
+        connection = await live.connect()
+        await until(lambda: bool(live.state.connections))
+        (accepted,) = live.state.connections
+        peer = accepted.transport.get_extra_info("socket")  # type: ignore[union-attr]
+
+        assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            probes = [socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT]
+            assert [peer.getsockopt(socket.IPPROTO_TCP, option) for option in probes] == [15, 5, 3]
+        await connection.close()
