@@ -130,6 +130,8 @@ def _errors() -> str:
 `param` is the path of the field at fault (`messages[2].content`) or null.
 Where a retry may help, the answer carries `x-should-retry: true` and, if it is known how long to wait,
 `retry-after` and `retry-after-ms`.
+Every answer has `x-request-id`, `openai-processing-ms` and `openai-version`.
+None has `x-ratelimit-*`: what is limited here is the work that waits, not the requests of a caller.
 Inside a stream the same object comes as one last event.
 The messages below are examples, one of each kind.""",
         ("Status", "Type", "Code", "Message"),
