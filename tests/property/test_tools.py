@@ -15,8 +15,9 @@ from antiphon.service.choice_calls import ChoiceCalls
 from antiphon.service.choice_text import ChoiceText, TokenScorer
 from antiphon.text.stop import StopStrings
 from antiphon.text.tools.custom import InputReader
-from antiphon.text.tools.grammar import arguments_schema, tool_constraint
-from antiphon.text.tools.syntax import HERMES
+from antiphon.text.tools.grammar import CallRules, arguments_schema, tool_constraint
+from antiphon.text.tools.parser import CallForms
+from antiphon.text.tools.syntax import HERMES, SYNTAXES, CallSyntax
 from tests.byte_grammar import accepts, byte_compiler
 
 COMPILER = byte_compiler()
@@ -43,10 +44,10 @@ TOKENIZER = FakeTokenizer()
 Heard = tuple[str, list[tuple[str, str]]]
 
 
-def heard(pieces: list[bytes]) -> Heard:
+def heard(pieces: list[bytes], openings: tuple[str, ...], syntax: CallSyntax = HERMES) -> Heard:
     """Text, and per call its name and arguments."""
-    text = ChoiceText(TOKENIZER, TokenScorer(TOKENIZER), StopStrings(()), 0, StopStrings((HERMES.opening,)))
-    calls = ChoiceCalls()
+    text = ChoiceText(TOKENIZER, TokenScorer(TOKENIZER), StopStrings(()), 0, StopStrings(openings))
+    calls = ChoiceCalls(CallForms(syntax))
     events: list[object] = []
     for piece in pieces:
         events.append(text.push(TokenDelta(0, tuple(piece)), 0))
@@ -61,8 +62,16 @@ def heard(pieces: list[bytes]) -> Heard:
 
 
 @settings(max_examples=60)
-@given(TOOLS, CHOICES, st.booleans(), st.randoms(use_true_random=False), st.data())
-def test_answer_under_the_grammar_is_read_as_what_it_is(
+@given(
+    st.sampled_from(list(SYNTAXES.values())),
+    TOOLS,
+    CHOICES,
+    st.booleans(),
+    st.randoms(use_true_random=False),
+    st.data(),
+)
+def test_answer_under_the_grammar_is_read_as_what_it_is(  # noqa: PLR0917
+    syntax: CallSyntax,
     tools: list[tuple[str, dict[str, object]]],
     choice: ToolChoice,
     parallel: bool,
@@ -71,17 +80,19 @@ def test_answer_under_the_grammar_is_read_as_what_it_is(
 ) -> None:
     """The grammar accepts it, any split reads alike, and arguments are valid under the function's schema."""
     functions = [FunctionTool(name, None, schema) for name, schema in dict(tools).items()]
-    constraint = tool_constraint(functions, choice, parallel, None)
+    constraint = tool_constraint(functions, choice, parallel, None, CallRules(syntax))
     answer = held_answer(constraint, chance)  # type: ignore[arg-type]
 
     assert accepts(COMPILER, constraint, answer)
     raw = answer.encode()
     cuts = sorted(data.draw(st.sets(st.integers(0, len(raw)), max_size=6)))
     pieces = [raw[start:end] for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
-    told, calls = heard(pieces)
-    assert (told, calls) == heard([bytes([byte]) for byte in raw])
-    assert told == answer.partition(HERMES.opening)[0]
-    assert bool(calls) == (HERMES.opening in answer)
+    openings = syntax.openings(tool.name for tool in functions)
+    told, calls = heard(pieces, openings, syntax)
+    assert (told, calls) == heard([bytes([byte]) for byte in raw], openings, syntax)
+    begin = min((answer.index(opening) for opening in openings if opening in answer), default=len(answer))
+    assert told == answer[:begin]
+    assert bool(calls) == (begin < len(answer))
     for name, arguments in calls:
         schema = next(tool.parameters for tool in functions if tool.name == name)
         jsonschema.validate(json.loads(arguments), dict(arguments_schema(schema)))
@@ -103,4 +114,4 @@ def test_text_that_calls_nothing_is_all_text(text: str, size: int) -> None:
     pieces = [raw[start : start + size] for start in range(0, len(raw), size)]
 
     if HERMES.opening not in text:
-        assert heard(pieces) == (text, [])
+        assert heard(pieces, (HERMES.opening,)) == (text, [])

@@ -108,6 +108,11 @@ class ChatTemplate(Protocol):
         """What opens and closes the block in which the model thinks; None: it does not think."""
         ...
 
+    @property
+    def call_syntax(self) -> str:
+        """How calls are written: a key of `text.tools.syntax.SYNTAXES`."""
+        ...
+
     def render(
         self,
         messages: Sequence[Message],
@@ -116,8 +121,8 @@ class ChatTemplate(Protocol):
     ) -> str:
         """The prompt text, special tokens spelled out, ready for the assistant's turn.
 
-        It tells of the tools, and of earlier calls, in the syntax of `text.tools.hermes`. `options` are
-        variables for the template; one that it does not use has no effect.
+        It tells of the tools, and of earlier calls, in `call_syntax`. `options` are variables for the
+        template; one that it does not use has no effect.
 
         Raises:
             InvalidValue: the template refuses this conversation.

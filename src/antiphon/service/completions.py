@@ -57,7 +57,7 @@ from antiphon.text.stop import StopStrings
 from antiphon.text.tools.custom import as_function, raw_grammars
 from antiphon.text.tools.grammar import CallRules, arguments_schema, tool_constraint
 from antiphon.text.tools.parser import CallForms
-from antiphon.text.tools.syntax import HERMES
+from antiphon.text.tools.syntax import SYNTAXES, CallSyntax
 
 _PRIORITIES: Final[Mapping[ServiceTier, Literal[-1, 0, 1]]] = MappingProxyType(
     {"flex": -1, "default": 0, "priority": 1}
@@ -118,7 +118,8 @@ class Completions:
         self._admission = admission
         self._options = options
         self._scorer = TokenScorer(parts.tokenizer)
-        self._controls = _controls(parts)
+        self._syntax = SYNTAXES[parts.template.call_syntax]
+        self._controls = _controls(parts, self._syntax)
         self._schemas = Schemas(parts.engine, subset_only=options.openai_strict_schemas)
 
     async def open(self, request: ChatRequest, project: str = "") -> Completion:
@@ -185,8 +186,9 @@ class Completions:
     ) -> Completion:
         stops = StopStrings(request.stop)
         may_call = bool(request.tools) and request.tool_choice.mode != "none"
-        opening = StopStrings(HERMES.openings(tool.name for tool in request.tools)) if may_call else None
-        forms = _call_forms(request)
+        openings = self._syntax.openings(tool.name for tool in request.tools)
+        opening = StopStrings(openings) if may_call else None
+        forms = _call_forms(request, self._syntax)
         spelled = SpelledTokenizer(self._parts.tokenizer, self._controls)
         texts = tuple(
             ChoiceText(
@@ -282,7 +284,7 @@ class Completions:
         for place, tool in enumerate(request.tools):
             await self._check_grammar(place, tool)
         not_from = block.opening if block and not block.begun else ""
-        rules = CallRules(HERMES, raw_grammars(request.tools), self._controls, not_from)
+        rules = CallRules(self._syntax, raw_grammars(request.tools), self._controls, not_from)
         try:
             return await self._checked_tools(
                 request, await self._functions(request, alone=False), answer, rules
@@ -359,9 +361,9 @@ class Completions:
             raise JsonWordMissing()
 
 
-def _controls(parts: ModelParts) -> Mapping[str, int]:
+def _controls(parts: ModelParts, syntax: CallSyntax) -> Mapping[str, int]:
     """The control tokens that a model writes into its answers, with their ids."""
-    written = "".join((*(parts.template.reasoning_tags or ()), *HERMES.texts))
+    written = "".join((*(parts.template.reasoning_tags or ()), *syntax.texts))
     return {text: token for text, token in parts.tokenizer.special_tokens.items() if text in written}
 
 
@@ -379,9 +381,9 @@ def _schema_constraint(tool: FunctionTool) -> Constraint:
     return Constraint("json_schema", schema)
 
 
-def _call_forms(request: ChatRequest) -> CallForms:
+def _call_forms(request: ChatRequest, syntax: CallSyntax) -> CallForms:
     custom = frozenset(tool.name for tool in request.tools if isinstance(tool, CustomTool))
-    return CallForms(HERMES, custom, raw_grammars(request.tools).keys())
+    return CallForms(syntax, custom, raw_grammars(request.tools).keys())
 
 
 def _prompt_chars(messages: Sequence[Message]) -> int:

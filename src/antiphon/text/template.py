@@ -3,9 +3,9 @@
 Templates are Jinja programs that come with model files, so they run in an immutable sandbox with a
 bounded output, under the same settings and with the same extras that `transformers` gives them.
 What templates cannot take is adapted first: `developer` is `system` and `function` is `tool`; system
-messages they refuse or drop are merged or said by the user; tools they do not know, or know in another
-syntax than `tools.hermes`, are told in plain messages. What they can take was tried out once, at
-construction.
+messages they refuse or drop are merged or said by the user; turns that must alternate are joined, and
+calls that must come one at a time are told so; tools they do not know, or know in none of the syntaxes
+of `tools.syntax`, are told in plain messages. What they can take was tried out once, at construction.
 
 Invariant: rendering is a pure function of the conversation (and of the date, for templates that ask).
 """
@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -27,9 +28,11 @@ from antiphon.core.errors import InvalidValue
 from antiphon.core.messages import FunctionTool, Message, Role, ToolCall
 from antiphon.text.reasoning import tags_in, without_reasoning
 from antiphon.text.tools.hermes import arguments_value, tool_object
-from antiphon.text.tools.syntax import HERMES
+from antiphon.text.tools.syntax import SYNTAXES, syntax_of
 from antiphon.text.tools.written import written_out
 
+_PROBE: Final = "antiphon-probe"
+_PROBE_USER: Final = Message("user", f"{_PROBE}-user")
 _MAX_PROMPT_CHARACTERS: Final = 8 << 20
 _MODERN_ROLES: Final[Mapping[Role, Role]] = MappingProxyType({"developer": "system", "function": "tool"})
 _REFUSAL: Final = "The model's chat template does not accept this sequence of messages."
@@ -62,8 +65,14 @@ class JinjaChatTemplate:
         self._one_system = self._keeps("system", "user")
         self._many_systems = self._keeps("system", "system", "user")
         self._late_system = self._keeps("user", "assistant", "system", "user")
-        # Some write calls between the same tags in another form than JSON.
-        self._knows_tools = HERMES.opening in source and "<function=" not in source and self._keeps_tools()
+        refused = self._refuses("user", "user") or self._refuses("user", "assistant", "assistant", "user")
+        self._alternates = refused and not self._refuses("user", "assistant", "user")
+        self._user_first = self._refuses("assistant", "user") and not self._refuses("user", "assistant")
+        syntax = self._known_syntax()
+        self._knows_tools = syntax is not None
+        self._many_calls = self._knows_tools and self._keeps_calls(2)
+        self.call_syntax = syntax or "hermes"
+        """As `ports.ChatTemplate` has it."""
 
     def render(
         self,
@@ -120,21 +129,45 @@ class JinjaChatTemplate:
         places = [text.find(message.content) for message in messages]
         return -1 not in places and places == sorted(places)
 
-    def _keeps_tools(self) -> bool:
-        """Whether a tool, a call and its result are accepted and written."""
-        probe = "antiphon-probe"
-        call = ToolCall("1", f"{probe}-call", '{"argument":"antiphon-probe-argument"}')
-        messages = [
-            Message("user", "Hi"),
-            Message("assistant", "", tool_calls=(call,)),
-            Message("tool", f"{probe}-result", tool_call_id="1"),
-        ]
+    def _refuses(self, *roles: Any) -> bool:
         try:
-            text = self._write(messages, [FunctionTool(f"{probe}-tool", f"{probe}-description")])
+            self._write([Message(role, _PROBE) for role in roles])
+        except InvalidValue:
+            return True
+        return False
+
+    def _known_syntax(self) -> str | None:
+        """The syntax of calls, if a tool, a call and its result are accepted and written."""
+        name = f"{_PROBE}-call-0"
+        try:
+            text, plain = self._with_calls(1), self._write([_PROBE_USER, Message("assistant", name)])
+        except InvalidValue:
+            return None
+        wanted = ("tool", "description", "argument", "result-0")
+        key = syntax_of(text, name)
+        if key is None or not all(f"{_PROBE}-{word}" in text for word in wanted):
+            return None
+        syntax = SYNTAXES[key]
+        # Without an opening of its own a call must stand where text would: else it has another one.
+        alike = _before(text, syntax.head(name)) == _before(plain, name)
+        return key if syntax.opening or alike else None
+
+    def _keeps_calls(self, count: int) -> bool:
+        """Whether so many calls of one message, and their results, are accepted and written."""
+        try:
+            text = self._with_calls(count)
         except InvalidValue:
             return False
-        wanted = ("tool", "description", "call", "argument", "result")
-        return all(f"{probe}-{word}" in text for word in wanted)
+        return all(
+            f"{_PROBE}-{word}-{place}" in text for word in ("call", "result") for place in range(count)
+        )
+
+    def _with_calls(self, count: int) -> str:
+        arguments = json.dumps({"argument": f"{_PROBE}-argument"})
+        calls = tuple(ToolCall(str(n), f"{_PROBE}-call-{n}", arguments) for n in range(count))
+        results = [Message("tool", f"{_PROBE}-result-{n}", tool_call_id=str(n)) for n in range(count)]
+        messages = [_PROBE_USER, Message("assistant", "", tool_calls=calls), *results]
+        return self._write(messages, [FunctionTool(f"{_PROBE}-tool", f"{_PROBE}-description")])
 
     def _adapt(self, messages: Sequence[Message]) -> list[Message]:
         """The same conversation in roles the template takes; no text is lost."""
@@ -147,13 +180,59 @@ class JinjaChatTemplate:
             leading = [replace(message, role="user") for message in leading]
         if not self._late_system:
             rest = _as_user_text(rest)
+        if not self._many_calls:
+            rest = _one_call_at_a_time(rest)
         if leading and rest and leading[-1].role == rest[0].role == "user":
-            return [*leading[:-1], replace(rest[0], content=_join([leading[-1], rest[0]])), *rest[1:]]
-        return [*leading, *rest]
+            rest = [replace(rest[0], content=_join([leading[-1], rest[0]])), *rest[1:]]
+            leading = leading[:-1]
+        return self._alternating([*leading, *rest])
+
+    def _alternating(self, turns: list[Message]) -> list[Message]:
+        """The same turns, the user's first and none of one role behind another where that must be."""
+        first = next((place for place, turn in enumerate(turns) if turn.role != "system"), 0)
+        if self._user_first and turns and turns[first].role == "assistant":
+            turns.insert(first, Message("user", ""))
+        return _joined(turns) if self._alternates else turns
+
+
+def _before(text: str, part: str) -> str:
+    """What stands between the probe's user and a part of the text, but for white space around it."""
+    return text.partition(_PROBE_USER.content)[2].partition(part)[0].strip()
 
 
 def _unthinking(options: Mapping[str, bool | str]) -> bool:
     return options.get("enable_thinking") is False or options.get("thinking") is False
+
+
+def _one_call_at_a_time(messages: Sequence[Message]) -> list[Message]:
+    """Each call of one message in a message of its own, with its results right behind it."""
+    turns: list[Message] = []
+    place = 0
+    while place < len(messages):
+        message = messages[place]
+        place += 1
+        if len(message.tool_calls) < 2:
+            turns.append(message)
+            continue
+        results = list(takewhile(lambda turn: turn.tool_call_id is not None, messages[place:]))
+        place += len(results)
+        for number, call in enumerate(message.tool_calls):
+            said = message if number == 0 else replace(message, content="", reasoning="")
+            turns.append(replace(said, tool_calls=(call,)))
+            turns += [result for result in results if result.tool_call_id == call.id]
+    return turns
+
+
+def _joined(turns: Sequence[Message]) -> list[Message]:
+    """Neighbours of one role as one; calls and results stay by themselves."""
+    joined: list[Message] = []
+    for turn in turns:
+        plain = turn.role in ("user", "assistant") and not turn.tool_calls
+        if joined and plain and joined[-1].role == turn.role and not joined[-1].tool_calls:
+            joined[-1] = replace(joined[-1], content=_join([joined[-1], turn]))
+        else:
+            joined.append(turn)
+    return joined
 
 
 def _as_user_text(messages: Sequence[Message]) -> list[Message]:
@@ -172,7 +251,7 @@ def _as_user_text(messages: Sequence[Message]) -> list[Message]:
 
 
 def _join(messages: Sequence[Message]) -> str:
-    return "\n\n".join(message.content for message in messages)
+    return "\n\n".join(message.content for message in messages if message.content)
 
 
 def _numbered_calls(messages: Sequence[Message]) -> dict[str, str]:

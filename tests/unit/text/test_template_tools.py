@@ -55,11 +55,12 @@ def test_template_that_knows_tools_writes_them() -> None:
     [
         CHATML,
         QWEN.replace("tool_call>", "call>"),
+        QWEN.replace("<tool_call>\n", "<call>\n"),
         QWEN.replace("<tool_call>", "<tool_call><function="),
         QWEN.replace("m.role == 'tool'", "1 / 0"),
         QWEN.replace("call.function.name", "call.name"),
     ],
-    ids=["knows none", "other tags", "other form", "fails", "forgets names"],
+    ids=["knows none", "other tags", "another opening", "other form", "fails", "forgets names"],
 )
 def test_template_that_does_not_know_our_calls_is_told_in_messages(source: str) -> None:
     """Whatever it does, the model hears of the tools in one syntax."""
@@ -73,7 +74,7 @@ def test_template_that_does_not_know_our_calls_is_told_in_messages(source: str) 
 
 def test_call_ids_are_numbered() -> None:
     """Templates may want nine characters, and the same conversation is the same prompt."""
-    source = QWEN.replace("{{ call.function.name }}", "{{ call.function.name }} {{ call.id }}").replace(
+    source = QWEN.replace("</tool_call>\n{%- endfor", "</tool_call>{{ call.id }}\n{%- endfor").replace(
         "{{ m.content }}", "{{ m.content }}{{ m.tool_call_id }}"
     )
 
@@ -108,3 +109,87 @@ def test_control_tokens_of_tools_and_calls_stay_text(source: str) -> None:
             )
         )
         assert expected == ids
+
+
+# How Mistral and Llama write tools, in short: what their templates refuse is refused here too.
+MISTRAL = """{%- set ns = namespace(turn=0) %}
+{%- for m in messages if m.role in ("user", "assistant") and not m.tool_calls %}
+{%- if (m.role == "user") != (loop.index0 % 2 == 0) %}{{ raise_exception("must alternate") }}{% endif %}
+{%- endfor %}
+{%- if tools %}[AVAILABLE_TOOLS] {{ tools | tojson }}[/AVAILABLE_TOOLS]{% endif %}
+{%- for m in messages %}
+{%- if m.tool_calls %}[TOOL_CALLS] [
+{%- for call in m.tool_calls %}
+{%- if call.id | length != 9 %}{{ raise_exception("nine characters") }}{% endif %}
+{{- {"name": call.function.name, "arguments": call.function.arguments} | tojson }}
+{{- ", " if not loop.last else "]" }}
+{%- endfor %}</s>
+{%- elif m.role == "tool" %}[TOOL_RESULTS] {{ m.content }}{{ m.tool_call_id }}[/TOOL_RESULTS]
+{%- elif m.role == "user" %}[INST] {{ m.content }}[/INST]
+{%- elif m.role == "assistant" %} {{ m.content }}</s>
+{%- else %}{{ raise_exception("no such role") }}
+{%- endif %}
+{%- endfor %}"""
+LLAMA = """{%- if tools %}<|system|>
+{{ tools | tojson }}
+{% endif %}
+{%- for m in messages %}
+{%- if m.tool_calls %}
+{%- if m.tool_calls | length != 1 %}{{ raise_exception("only single calls") }}{% endif %}
+{%- set call = m.tool_calls[0].function %}<|assistant|>
+{"name": "{{ call.name }}", "parameters": {{ call.arguments | tojson }}}<|eot|>
+{%- else %}<|{{ m.role }}|>
+{{ m.content }}<|eot|>
+{%- endif %}
+{%- endfor %}<|assistant|>
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "syntax"),
+    [
+        (CHATML, "hermes"),
+        (QWEN, "hermes"),
+        (MISTRAL, "mistral"),
+        (MISTRAL.replace("[TOOL_CALLS] [", "[TOOL_CALLS]["), "mistral-tight"),
+        (LLAMA, "llama"),
+        (LLAMA.replace("parameters", "arguments"), "bare"),
+        (LLAMA.replace('{"name"', '<call>\n{"name"'), "hermes"),
+    ],
+)
+def test_template_tells_the_syntax_of_calls(source: str, syntax: str) -> None:
+    """By the way it writes one; where it writes none of ours, the model is told of Hermes'."""
+    assert JinjaChatTemplate(source).call_syntax == syntax
+
+
+def test_calls_that_must_come_alone_are_told_one_by_one() -> None:
+    """Each with its result behind it, whatever order they were answered in."""
+    calls = tuple(ToolCall(id, f"f{id}", "{}") for id in "ab")
+    said = Message("assistant", "Hm", tool_calls=calls)
+    results = [Message("tool", f"r{id}", tool_call_id=id) for id in "ba"]
+    text = JinjaChatTemplate(LLAMA).render([USER, said, *results, USER])
+
+    places = [text.index(part) for part in ('"fa"', "ra", '"fb"', "rb")]
+    assert places == sorted(places)
+
+
+def test_turns_that_must_alternate_are_joined() -> None:
+    """Nothing is refused and no word is lost; calls and results stay as they are."""
+    call = Message("assistant", "", tool_calls=(ToolCall("a", "f", "{}"),))
+    messages = [
+        Message("system", "s"),
+        Message("assistant", "a1"),
+        Message("assistant", "a2"),
+        Message("user", "u1"),
+        Message("system", "late"),
+        Message("user", "u2"),
+        call,
+        Message("tool", "r", tool_call_id="a"),
+        Message("assistant", "a3"),
+        Message("user", "u3"),
+    ]
+    text = JinjaChatTemplate(MISTRAL).render(messages, [TOOL])
+
+    words = ("s[/INST]", "a1\n\na2", "u1\n\nlate\n\nu2", "[TOOL_CALLS]", "[TOOL_RESULTS]", "a3", "u3[/INST]")
+    places = [text.index(word) for word in words]
+    assert places == sorted(places)

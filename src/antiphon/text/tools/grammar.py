@@ -6,6 +6,7 @@ one, so it has to be one. After the calls nothing follows. A call whose input is
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,6 +20,7 @@ from antiphon.text.tools.syntax import HERMES, CallSyntax
 MAX_CALLS: Final = 16
 """Calls of one answer at most: a model that cannot stop calling is stopped."""
 
+_JSON_PIECES: Final = re.compile(r'^\{|(?<=^\{)"\w+"|(?<="):|(?<=":).+', re.DOTALL)
 _OPENS_OTHERWISE: Final = frozenset(
     {"additionalProperties", "patternProperties", "unevaluatedProperties", "propertyNames", "$ref"}
     | {"anyOf", "oneOf", "allOf", "enum", "const"}
@@ -136,8 +138,12 @@ class _Grammar:
         if self._syntax.opening:
             yield from self._called()
         for place, tool in enumerate(self._tools):
-            head = self._literal(f"{self._syntax.before_name}{tool.name}{self._syntax.before_arguments}")
-            yield f"{'call' if self._syntax.opening else 'bare'}_{place}: {head} rest_{place}"
+            head = f"{self._syntax.before_name}{tool.name}{self._syntax.before_arguments}"
+            if self._syntax.opening:
+                yield f"call_{place}: {self._literal(head)} rest_{place}"
+            else:
+                # In the pieces in which JSON is read: an answer in JSON may begin alike.
+                yield f"bare_{place}: {' '.join(map(self._literal, _JSON_PIECES.findall(head)))} rest_{place}"
             yield from self._rest(place, tool)
 
     def _called(self) -> Iterator[str]:

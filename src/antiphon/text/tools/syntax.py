@@ -6,8 +6,9 @@ of them are control tokens in some vocabularies; spelling those is for whoever k
 Invariant: a name ends where the text behind it begins, because names hold letters, digits, `_` and `-`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 
@@ -66,3 +67,78 @@ HERMES: Final = CallSyntax(
 
 Source: NousResearch/Hermes-Function-Calling; the chat template of Qwen2.5.
 """
+
+MISTRAL: Final = CallSyntax(
+    opening="[TOOL_CALLS]",
+    before_first=" [",
+    before_name='{"name": "',
+    before_arguments='", "arguments": ',
+    after_arguments="}",
+    between=", ",
+    closing="]",
+)
+"""Mistral's models up to the third tokenizer: `[TOOL_CALLS] [{"name": "f", "arguments": {}}]`.
+
+Source: mistral-common; the chat template of Mistral-7B-Instruct-v0.3.
+"""
+
+MISTRAL_TIGHT: Final = CallSyntax(
+    opening="[TOOL_CALLS]",
+    before_first="[",
+    before_name='{"name": "',
+    before_arguments='", "arguments": ',
+    after_arguments="}",
+    between=", ",
+    closing="]",
+)
+"""The same without the space, as Mistral-Nemo's tokenizer has it."""
+
+MISTRAL_NAMED: Final = CallSyntax(
+    opening="[TOOL_CALLS]",
+    before_first="",
+    before_name="",
+    before_arguments="[ARGS]",
+    after_arguments="",
+    between="[TOOL_CALLS]",
+)
+"""Mistral's newer models: `[TOOL_CALLS]f[ARGS]{}`."""
+
+LLAMA: Final = CallSyntax(
+    opening="",
+    before_first="",
+    before_name='{"name": "',
+    before_arguments='", "parameters": ',
+    after_arguments="}",
+    between=None,
+)
+"""Llama 3: `{"name": "f", "parameters": {}}` and nothing around it, one call in an answer.
+
+Source: the chat templates of Llama-3.1 and Llama-3.2 Instruct.
+"""
+
+BARE: Final = CallSyntax(
+    opening="",
+    before_first="",
+    before_name='{"name": "',
+    before_arguments='", "arguments": ',
+    after_arguments="}",
+    between=None,
+)
+"""Plain JSON, for templates that write calls so."""
+
+SYNTAXES: Final[Mapping[str, CallSyntax]] = MappingProxyType(
+    {
+        "hermes": HERMES,
+        "mistral": MISTRAL,
+        "mistral-tight": MISTRAL_TIGHT,
+        "mistral-named": MISTRAL_NAMED,
+        "llama": LLAMA,
+        "bare": BARE,
+    }
+)
+"""All of them by name; one that holds another comes before it."""
+
+
+def syntax_of(written: str, name: str) -> str | None:
+    """The name of the syntax in which a text calls this tool; None where it is none of ours."""
+    return next((key for key, syntax in SYNTAXES.items() if syntax.head(name) in written), None)

@@ -9,6 +9,7 @@ from antiphon.core.messages import CustomTool, FunctionTool, ToolChoice, ToolGra
 from antiphon.engine.constraint import ConstraintCompiler
 from antiphon.text.tools.custom import as_function, raw_grammars
 from antiphon.text.tools.grammar import MAX_CALLS, CallRules, arguments_schema, tool_constraint
+from antiphon.text.tools.syntax import SYNTAXES
 from tests.byte_grammar import accepts, byte_compiler
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -16,7 +17,10 @@ TOOLS = (FunctionTool("weather", "Tells it.", CITY), FunctionTool("now"))
 NOW = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'
 WEATHER = '<tool_call>\n{"name": "weather", "arguments": {"city":"Köln"}}\n</tool_call>'
 TEXT = "Hello <tool_ {}!"
-ANSWER = Constraint("json_schema", json.dumps({"type": "object", "properties": {"a": {"type": "integer"}}}))
+ANSWER = Constraint(
+    "json_schema",
+    json.dumps({"type": "object", "properties": {"a": {"type": "integer"}, "name": {"type": "string"}}}),
+)
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +147,57 @@ def test_input_of_a_custom_tool_is_in_its_grammar(
 
     assert [text for text in accepted if not accepts(compiler, held, text)] == []
     assert [text for text in refused if accepts(compiler, held, text)] == []
+
+
+@pytest.mark.parametrize(
+    ("syntax", "one", "two"),
+    [
+        (
+            "mistral",
+            '[TOOL_CALLS] [{"name": "now", "arguments": {}}]',
+            '[TOOL_CALLS] [{"name": "now", "arguments": {}}, {"name": "weather", "arguments": {"city":"é"}}]',
+        ),
+        (
+            "mistral-named",
+            "[TOOL_CALLS]now[ARGS]{}",
+            '[TOOL_CALLS]now[ARGS]{}[TOOL_CALLS]weather[ARGS]{"city":"é"}',
+        ),
+        ("llama", '{"name": "now", "parameters": {}}', None),
+        ("bare", '{"name": "now", "arguments": {}}', None),
+    ],
+)
+def test_other_syntaxes_are_held_alike(
+    syntax: str, one: str, two: str | None, compiler: ConstraintCompiler
+) -> None:
+    """Text, calls, and an answer in a format."""
+    rules = CallRules(SYNTAXES[syntax])
+    auto, required = (
+        tool_constraint(TOOLS, ToolChoice(mode), True, None, rules) for mode in ("auto", "required")
+    )
+    formatted = tool_constraint(TOOLS, ToolChoice("auto"), True, ANSWER, rules)
+    closed = one[:-1]
+
+    assert [accepts(compiler, auto, text) for text in ("", TEXT, one, TEXT + one, closed)] == [True] * 4 + [
+        False
+    ]
+    assert [accepts(compiler, required, text) for text in (one, TEXT, TEXT + one)] == [True, False, False]
+    assert [accepts(compiler, formatted, text) for text in (one, '{"a":1}', '{"name":"now"}', TEXT)] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    if two is not None:
+        assert [accepts(compiler, held, two) for held in (auto, required, formatted)] == [True] * 3
+
+
+def test_opening_that_is_a_control_token_is_held_as_one() -> None:
+    """Text does not hold it, so nothing needs to be lazy."""
+    rules = CallRules(SYNTAXES["mistral"], controls={"[TOOL_CALLS]": 5})
+    text = tool_constraint(TOOLS, ToolChoice("auto"), True, None, rules).text
+
+    assert text.startswith("start: TEXT | TEXT <[5]> called\n")
+    assert "lazy" not in text
 
 
 def test_schema_texts_cannot_leave_the_grammar(compiler: ConstraintCompiler) -> None:

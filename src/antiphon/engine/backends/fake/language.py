@@ -39,6 +39,7 @@ class FakeChatTemplate:
     def __init__(self, reasoning_tags: tuple[str, str] | None = None, opens_block: bool = False) -> None:
         """Of a model that thinks between these tags, the first of which may be part of the prompt."""
         self.reasoning_tags = reasoning_tags
+        self.call_syntax = "hermes"
         self._behind = f"{reasoning_tags[0]}\n" if reasoning_tags and opens_block else ""
 
     def render(
