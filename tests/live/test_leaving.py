@@ -1,6 +1,6 @@
 """Clients that leave a server with the real model, over sockets of their own: nothing runs on for them.
 
-The KV cache is small, so that one request can make another one wait.
+The KV cache is small, so that one request can make another one wait, and one can be too large.
 """
 
 import json
@@ -131,3 +131,20 @@ def test_leaving_the_queue_frees_the_place(
     idle(small_server)
 
     assert found["engine_running"] == 1
+
+
+def test_prompt_larger_than_the_kv_cache_is_refused_at_once(small_server: ServerProcess) -> None:
+    """It could never run, so it is a 400 before it waits for anything, whatever runs meanwhile."""
+    idle(small_server)
+    other = ask(small_server, 300, stream=True)
+    until(small_server, lambda f: f["engine_running"] == 1)
+    peer = ask(small_server, 2000, max_tokens=1)
+    answer = peer.recv(65536)
+    peer.close()
+    found = figures(small_server)
+    other.close()
+    idle(small_server)
+
+    assert b" 400 " in answer.split(b"\r\n")[0]
+    assert b"context_length_exceeded" in answer
+    assert (found["engine_running"], found["engine_waiting"]) == (1, 0)
