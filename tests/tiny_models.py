@@ -29,7 +29,7 @@ _HALVES: Mapping[Packing, Mapping[int, float]] = {
 }
 """For types that the library does not pack: where in a block its float16 numbers stand, and what they
 are so that random bytes give weights around zero of about the usual spread."""
-_CONTROL, _UNKNOWN, _NORMAL, _BYTE = 3, 2, 1, 6
+_CONTROL, _UNKNOWN, _NORMAL, _USER_DEFINED, _BYTE = 3, 2, 1, 4, 6
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class TinyModel:
     """Standard deviation of the weights; about 0.05 whatever is said, for types the library does not pack."""
     vocabulary: Literal["bytes", "sentencepiece"] = "bytes"
     pre: str = "smollm"
+    kept: tuple[str, ...] = ()
+    """Further texts that are a token each, the last of a vocabulary of bytes."""
     chat_template: str | None = CHATML
     rope_factors: tuple[float, ...] = ()
     output: Packing | None = None
@@ -90,8 +92,9 @@ def _add_vocabulary(writer: Any, model: TinyModel) -> list[str]:
     if model.vocabulary == "bytes":
         controls = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
         words = ["he", "ll", "hell", "hello", "Ġhello"]
-        tokens = [*controls, *_byte_characters(), *words]
-        types = [_CONTROL] * 3 + [_NORMAL] * (len(tokens) - 3)
+        tokens = [*controls, *_byte_characters(), *words, *model.kept]
+        plain = len(tokens) - len(controls) - len(model.kept)
+        types = [_CONTROL] * 3 + [_NORMAL] * plain + [_USER_DEFINED] * len(model.kept)
         writer.add_tokenizer_model("gpt2")
         writer.add_tokenizer_pre(model.pre)
         writer.add_token_merges(["h e", "l l", "he ll", "hell o", "Ġ hello"])

@@ -27,7 +27,7 @@ REFUSALS: list[tuple[dict[str, object], int, str | None, str | None]] = [
     ({"messages": [USER] * 4097}, 400, "array_above_max_length", "messages"),
     ({"messages": [{"content": "Hi"}]}, 400, "missing_required_parameter", "messages[0].role"),
     ({"messages": [USER, {"role": "wizard", "content": ""}]}, 400, "invalid_value", "messages[1].role"),
-    ({"messages": [{"role": "user", "content": None}]}, 400, None, "messages[0].content"),
+    ({"messages": [{"role": "user", "content": None}]}, 400, None, "messages.[0].content"),
     (
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
         400,

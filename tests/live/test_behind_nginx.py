@@ -116,7 +116,7 @@ def test_restart_of_either_server_fails_no_request(
                 )
                 assert chunks[-1].choices[0].finish_reason == "stop"
                 answered[place] += 1
-            except Exception as error:  # Every failure is one, whatever its kind.
+            except Exception as error:  # noqa: BLE001 - every failure is one, whatever its kind
                 failures.append(repr(error))
 
     with ExitStack() as stack:

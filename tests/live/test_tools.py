@@ -189,6 +189,38 @@ def test_custom_grammar_that_does_not_compile_is_refused(fake: OpenAI) -> None:
     assert caught.value.param == "tools[1].custom.format.grammar.definition"
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tool_choice": "auto", "seed": 1},
+        {"tool_choice": "auto", "seed": 2},
+        {"tool_choice": "auto", "n": 4, "logprobs": True},
+        {"parallel_tool_calls": False},
+        {"tool_choice": "none", "logprobs": True, "top_logprobs": 2, "max_tokens": 400},
+    ],
+)
+def test_streamed_answer_adds_up_to_the_whole_one(fake: OpenAI, fields: dict[str, object]) -> None:
+    """Message by message, content null where it is null; only what is new each time differs."""
+    whole = fake.chat.completions.create(**required(**fields))
+    with fake.chat.completions.stream(**required(**fields)) as stream:
+        final = stream.get_final_completion()
+
+    assert without_what_is_new(final.model_dump()) == without_what_is_new(whole.model_dump())
+
+
+def without_what_is_new(completion: dict[str, Any]) -> list[dict[str, Any]]:
+    """The choices, without ids and without what the client adds."""
+    for choice in completion["choices"]:
+        choice["message"].pop("parsed", None)
+        choice["message"].pop("annotations", None)
+        for call in choice["message"]["tool_calls"] or ():
+            call.pop("id")
+            call.pop("index", None)
+            call["function"].pop("parsed_arguments", None)
+    choices: list[dict[str, Any]] = completion["choices"]
+    return choices
+
+
 def test_strict_schema_that_cannot_be_held_is_refused(fake: OpenAI) -> None:
     """With OpenAI's param and code."""
     bad = {"name": "f", "strict": True, "parameters": {"type": "object", "properties": {"a": {"not": {}}}}}

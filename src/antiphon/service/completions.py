@@ -10,6 +10,7 @@ however the completion ends.
 
 import asyncio
 import json
+import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -62,6 +63,7 @@ from antiphon.text.tools.syntax import SYNTAXES, CallSyntax
 _PRIORITIES: Final[Mapping[ServiceTier, Literal[-1, 0, 1]]] = MappingProxyType(
     {"flex": -1, "default": 0, "priority": 1}
 )
+_TAG: Final = re.compile(r"</?[\w:]+>|\[/?[A-Z_]+\]")
 _TAIL_TOKENS: Final = 32
 """Enough of a prompt's end to see a tag in it, also where tokens are bytes."""
 MESSAGE_COST_CHARS = 32
@@ -362,9 +364,20 @@ class Completions:
 
 
 def _controls(parts: ModelParts, syntax: CallSyntax) -> Mapping[str, int]:
-    """The control tokens that a model writes into its answers, with their ids."""
+    """The tags in a model's answers that are one token of its vocabulary, with their ids.
+
+    Also those that are ordinary text kept whole: a grammar engine may not take them for text.
+    """
     written = "".join((*(parts.template.reasoning_tags or ()), *syntax.texts))
-    return {text: token for text, token in parts.tokenizer.special_tokens.items() if text in written}
+    ids = {tag: _one_token(parts.tokenizer, tag) for tag in _TAG.findall(written)}
+    return {tag: token for tag, token in ids.items() if token is not None}
+
+
+def _one_token(tokenizer: Tokenizer, text: str) -> int | None:
+    if text in tokenizer.special_tokens:
+        return tokenizer.special_tokens[text]
+    ids = tokenizer.encode_plain(text)
+    return ids[0] if len(ids) == 1 and tokenizer.token_bytes(ids[0]) == text.encode() else None
 
 
 def _check_answers_beside_calls(request: ChatRequest) -> None:

@@ -143,7 +143,8 @@ def _content(cursor: Cursor, role: Role) -> str:
         return value
     if value is None:
         reason = "Invalid value for 'content': expected a string, got null."
-        raise InvalidValue(cursor.path, reason, code=None)
+        # Spelled as OpenAI spells it where it judges what a message means: `messages.[0].content`.
+        raise InvalidValue(cursor.path.replace("[", ".[", 1), reason, code=None)
     if not isinstance(value, list):
         raise wrong_type(cursor, "one of a string or array of objects")
     if not value:
