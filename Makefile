@@ -54,6 +54,7 @@ compatibility: .venv/dev .venv/clients/ready .venv/instructor/ready tests/js/nod
 lock: .venv/dev .venv/clients/ready ## Lock the newest allowed versions of everything, with hashes
 	@$(COMPILE_PROJECT) --output-file requirements/runtime.txt
 	@$(COMPILE_PROJECT) --output-file requirements/dev.txt --extra dev --constraint requirements/runtime.txt
+	@$(COMPILE_PROJECT) --output-file requirements/site.txt --extra site --constraint requirements/dev.txt
 	@$(COMPILE_PROJECT) --output-file requirements/ray.txt --extra ray --constraint requirements/dev.txt
 	@$(COMPILE) requirements/clients.in --output-file requirements/clients.txt
 	@$(COMPILE) requirements/instructor.in --output-file requirements/instructor.txt
@@ -110,4 +111,15 @@ lock-bench: .venv/dev
 .venv/bench: .venv/runtime requirements/bench.txt
 	@echo "Installing the benchmark's peers into .venv ..."
 	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements/bench.txt
+	@touch $@
+
+.PHONY: site
+
+site: .venv/site ## Build the documentation into build/site, offline; a broken link fails
+	@$(BIN)/python -m sphinx -W --keep-going -q -E docs build/site
+	@echo "build/site/index.html"
+
+.venv/site: .venv/dev requirements/site.txt
+	@echo "Installing the documentation's tools into .venv ..."
+	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements/site.txt
 	@touch $@

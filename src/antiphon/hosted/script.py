@@ -1,8 +1,8 @@
 """What a hosted server with the fake engine is to answer, told by whoever tests a client.
 
 Answers are said in the order in which they were told, one for each choice that is asked for; when none
-is left, the engine improvises again. They are said as they are, whatever schema the request asked for:
-a test may want to see how its client takes what no real model could say.
+is left, the engine improvises again. The server proves its answers: one that breaks the schema that its
+request asked for is an error, as it would be with a model.
 
 Invariant: when a method returns, the next request meets the answer.
 """
