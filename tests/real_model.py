@@ -17,4 +17,9 @@ from antiphon.models.progress import Silent
 @pytest.fixture(scope="session")
 def prepared_model() -> PreparedModel:
     """The default model, ready to load."""
+    return default_model()
+
+
+def default_model() -> PreparedModel:
+    """The same, for commands."""
     return prepare(DEFAULT_MODEL, Path(platformdirs.user_cache_path("antiphon")), Silent())
