@@ -5,15 +5,20 @@ errors.md         from api.errors.ROWS
 parameters.md     from api.wire.fields.FIELDS
 compatibility.md  from tests/clients/results.json, which `make compatibility` writes
 metrics.md        from telemetry.metrics.METRICS
-models.md          from models.catalogue and models.gguf_support
+models.md         from models.catalogue and models.gguf_support
+completions.md    from api.legacy.fields.FIELDS
+responses.md      from api.responses.fields.FIELDS
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from antiphon.api import errors as http
-from antiphon.api.wire.fields import FIELDS
+from antiphon.api.legacy.fields import FIELDS as LEGACY_FIELDS
+from antiphon.api.responses.fields import FIELDS as RESPONSE_FIELDS
+from antiphon.api.wire.fields import FIELDS, Field
 from antiphon.config import Setting, describe_settings
 from antiphon.core import errors as core
 from antiphon.models import gguf_support
@@ -73,10 +78,12 @@ def pages() -> Mapping[str, str]:
     return {
         "settings.md": _settings(),
         "errors.md": _errors(),
-        "parameters.md": _parameters(),
         "metrics.md": _metrics(),
         "compatibility.md": _compatibility(),
         "models.md": _models(),
+        "parameters.md": _parameters("/v1/chat/completions", FIELDS),
+        "completions.md": _parameters("/v1/completions", LEGACY_FIELDS),
+        "responses.md": _parameters("/v1/responses", RESPONSE_FIELDS),
     }
 
 
@@ -139,10 +146,10 @@ The messages below are examples, one of each kind.""",
     )
 
 
-def _parameters() -> str:
-    rows = [(_code(field.name), field.verdict, _cell(field.reason)) for field in FIELDS]
+def _parameters(path: str, table: Sequence[Field[Any]]) -> str:
+    rows = [(_code(field.name), field.verdict, _cell(field.reason)) for field in table]
     return _page(
-        "Parameters of `POST /v1/chat/completions`",
+        f"Parameters of `POST {path}`",
         """*Supported*: it does what OpenAI's reference says.
 *Without effect*: it is read and checked, then left alone, for the reason given.
 *Refused*: asking for something with it is a 400 that names it.

@@ -45,10 +45,13 @@ from antiphon.models.progress import Progress, Silent
 from antiphon.models.tokenizer import load_tokenizer
 from antiphon.servers import announced
 from antiphon.service.admission import Admission, AdmissionOptions
-from antiphon.service.completions import Completions, CompletionsOptions, ModelParts
+from antiphon.service.completions import Completions, CompletionsOptions
+from antiphon.service.generations import ModelParts
 from antiphon.service.health import Health
 from antiphon.service.models import ModelRegistry
 from antiphon.service.stored import StoredCompletions
+from antiphon.service.text_completions import TextCompletions
+from antiphon.service.tokenization import Tokenization
 from antiphon.store.errors import StoreError
 from antiphon.store.memory import MemoryStore
 from antiphon.store.sqlite import SqliteStore
@@ -330,6 +333,14 @@ def build_app(
         health=Health(parts.engine),
         stored=None if store is None else StoredCompletions(store),
         metrics=metrics,
+        texts=TextCompletions(
+            parts,
+            registry,
+            admission,
+            metrics,
+            openai_strict_schemas=settings.openai_strict_schemas,
+        ),
+        tokenization=Tokenization(parts, registry),
     )
     metrics.watch_engine(info.id, parts.engine.stats)
     metrics.watch_choices(lambda: admission.choices)

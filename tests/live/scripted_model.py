@@ -19,7 +19,7 @@ from antiphon.config import Settings
 from antiphon.core.generation import GenerationRequest
 from antiphon.engine.backends.fake import FakeChatTemplate, FakeEngine, FakeTokenizer, Script, improvise, say
 from antiphon.engine.backends.fake.language import TURN_START
-from antiphon.service.completions import ModelParts
+from antiphon.service.generations import ModelParts
 
 
 def call(name: str, **arguments: object) -> str:

@@ -13,7 +13,7 @@ from antiphon.app import Serving, StartError, StopSignals, build_app, run
 from antiphon.cli.progress import open_progress
 from antiphon.config import Settings
 from antiphon.engine.backends.fake import fake_parts
-from antiphon.service.completions import ModelParts
+from antiphon.service.generations import ModelParts
 from tests.postgres_server import PostgresServer
 
 

@@ -18,14 +18,19 @@ from antiphon.api.options import ApiOptions
 from antiphon.api.playground.pages import read_pages
 from antiphon.api.routes.chat import ChatRoutes
 from antiphon.api.routes.health import HealthRoutes
+from antiphon.api.routes.legacy import LegacyRoutes
 from antiphon.api.routes.models import ModelRoutes
+from antiphon.api.routes.responses import ResponseRoutes
 from antiphon.api.routes.stats import StatsRoutes
 from antiphon.api.routes.stored import StoredRoutes
+from antiphon.api.routes.tokens import TokenRoutes
 from antiphon.api.routing import Dispatcher, Endpoint
 from antiphon.service.completions import Completions
 from antiphon.service.health import Health
 from antiphon.service.models import ModelRegistry
 from antiphon.service.stored import StoredCompletions
+from antiphon.service.text_completions import TextCompletions
+from antiphon.service.tokenization import Tokenization
 from antiphon.telemetry.metrics import Metrics
 
 __all__ = ["ApiApp", "ApiOptions", "Services", "create_app"]
@@ -41,6 +46,10 @@ class Services:
     stored: StoredCompletions | None = None
     """None: completions are not stored, and the routes to stored ones are not there."""
     metrics: Metrics = field(default_factory=Metrics)
+    texts: TextCompletions | None = None
+    """None: there is no route to text completions."""
+    tokenization: Tokenization | None = None
+    """None: there are no routes to tokens."""
 
 
 class ApiApp:
@@ -75,6 +84,8 @@ def create_metrics_app(metrics: Metrics) -> ApiApp:
 
 def _endpoints(services: Services, lifecycle: Lifecycle, options: ApiOptions) -> Iterator[Endpoint]:
     chat = ChatRoutes(services.completions, services.stored, services.models, lifecycle, options)
+    stored = None if services.stored is None else services.stored.apart("responses")
+    responses = ResponseRoutes(services.completions, stored, services.models, lifecycle, options)
     models = ModelRoutes(services.models)
     health = HealthRoutes(services.health, lifecycle)
     # Many users forget the /v1 in the base URL.
@@ -82,6 +93,8 @@ def _endpoints(services: Services, lifecycle: Lifecycle, options: ApiOptions) ->
         yield Endpoint("POST", f"{prefix}/chat/completions", chat.create, public=False)
         if services.stored is not None:
             yield from _stored_endpoints(f"{prefix}/chat/completions", StoredRoutes(services.stored, options))
+        yield from _response_endpoints(f"{prefix}/responses", responses)
+        yield from _text_endpoints(prefix, services, lifecycle, options)
         yield Endpoint("GET", f"{prefix}/models", models.list, public=False)
         yield Endpoint("GET", f"{prefix}/models/{{model_id:path}}", models.retrieve, public=False)
     yield Endpoint("GET", "/v1/antiphon/stats", StatsRoutes(services.metrics).stats, public=False)
@@ -90,6 +103,26 @@ def _endpoints(services: Services, lifecycle: Lifecycle, options: ApiOptions) ->
     yield Endpoint("GET", "/health", health.ready, public=False)
     if options.playground:
         yield from (page.endpoint() for page in read_pages())
+
+
+def _text_endpoints(
+    prefix: str, services: Services, lifecycle: Lifecycle, options: ApiOptions
+) -> Iterator[Endpoint]:
+    if services.texts is not None:
+        legacy = LegacyRoutes(services.texts, services.models, lifecycle, options)
+        yield Endpoint("POST", f"{prefix}/completions", legacy.create, public=False)
+    if services.tokenization is not None:
+        tokens = TokenRoutes(services.tokenization, services.models, options)
+        yield Endpoint("POST", f"{prefix}/tokenize", tokens.tokenize, public=False)
+        yield Endpoint("POST", f"{prefix}/detokenize", tokens.detokenize, public=False)
+
+
+def _response_endpoints(path: str, responses: ResponseRoutes) -> Iterator[Endpoint]:
+    one = f"{path}/{{response_id}}"
+    yield Endpoint("POST", path, responses.create, public=False)
+    yield Endpoint("GET", one, responses.retrieve, public=False)
+    yield Endpoint("DELETE", one, responses.delete, public=False)
+    yield Endpoint("GET", f"{one}/input_items", responses.input_items, public=False)
 
 
 def _stored_endpoints(path: str, stored: StoredRoutes) -> Iterator[Endpoint]:

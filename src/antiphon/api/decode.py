@@ -4,19 +4,20 @@ The rules that concern several fields at once live here; what one field may hold
 Defaults of sampling are the table's. Nothing here runs, renders or counts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from antiphon.api.options import ApiOptions
 from antiphon.api.stored import StoreWish, store_wish
 from antiphon.api.wire import fields
-from antiphon.api.wire.fields import FieldValues, read_fields, unknown_fields
-from antiphon.api.wire.reader import Cursor
+from antiphon.api.wire.fields import Field, FieldValues, read_fields, unknown_fields
+from antiphon.api.wire.reader import Cursor, read_object
 from antiphon.api.wire.words import excerpt, type_name
 from antiphon.core.errors import InvalidValue, NumberOutOfRange, UnknownParameter
 from antiphon.core.messages import (
+    AnswerOptions,
     ChatRequest,
     ResponseFormat,
     SamplingOptions,
@@ -52,18 +53,11 @@ def decode_chat(body: object, models: ModelRegistry, options: ApiOptions) -> Cha
         InvalidRequest: the first violation, with its path.
         ModelNotFound: nobody configured the model.
     """
-    if not isinstance(body, dict):
-        got = type_name(body)
-        reason = f"Invalid body: expected an object, but got {got} instead."
-        raise InvalidValue(None, reason, code="invalid_type")
-    cursor = Cursor(body)
-    unknown = unknown_fields(cursor)
-    if unknown and options.strict_fields:
-        raise UnknownParameter(unknown[0])
+    cursor, unknown = body_cursor(body, fields.FIELDS, options)
     values = read_fields(cursor)
     _check_choices(values, options)
     request = _request(values)
-    _check_token_ids(request, models.get(request.model).vocab_size)
+    check_token_ids(request, models.get(request.model).vocab_size)
     streamed = values[fields.STREAM]
     stream_options = values[fields.STREAM_OPTIONS]
     return ChatCall(
@@ -72,9 +66,29 @@ def decode_chat(body: object, models: ModelRegistry, options: ApiOptions) -> Cha
         include_usage=stream_options.include_usage,
         obfuscate=stream_options.include_obfuscation,
         functions=bool(values[fields.FUNCTIONS]),
-        wish=store_wish(body, values, options),
+        wish=store_wish(read_object(cursor), values, options),
         ignored=unknown,
     )
+
+
+def body_cursor(
+    body: object, table: Sequence[Field[Any]], options: ApiOptions
+) -> tuple[Cursor, tuple[str, ...]]:
+    """A request's body, which must be an object, and its fields that are not in the table.
+
+    Raises:
+        InvalidValue: it is no object.
+        UnknownParameter: there are such fields, and the server is strict.
+    """
+    if not isinstance(body, dict):
+        got = type_name(body)
+        reason = f"Invalid body: expected an object, but got {got} instead."
+        raise InvalidValue(None, reason, code="invalid_type")
+    cursor = Cursor(body)
+    unknown = unknown_fields(cursor, table)
+    if unknown and options.strict_fields:
+        raise UnknownParameter(unknown[0])
+    return cursor, unknown
 
 
 def _request(values: FieldValues) -> ChatRequest:
@@ -84,11 +98,11 @@ def _request(values: FieldValues) -> ChatRequest:
     return ChatRequest(
         model=values[fields.MODEL],
         messages=values[fields.MESSAGES],
-        sampling=_sampling(values),
+        sampling=sampling_options(values),
         choices=values[fields.N],
         max_tokens=max_tokens if max_completion_tokens is None else max_completion_tokens,
         stop=values[fields.STOP],
-        response_format=_response_format(values),
+        response_format=one_format(values),
         top_logprobs=_top_logprobs(values),
         min_tokens=values[fields.MIN_TOKENS],
         ignore_eos=values[fields.IGNORE_EOS],
@@ -96,13 +110,13 @@ def _request(values: FieldValues) -> ChatRequest:
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=values[fields.PARALLEL_TOOL_CALLS] and not values[fields.FUNCTIONS],
-        tier=_TIERS.get(values[fields.SERVICE_TIER], "default"),
+        tier=tier_of(values),
         cache_key=values[fields.PROMPT_CACHE_KEY],
         template_options=_template_options(values),
     )
 
 
-def _response_format(values: FieldValues) -> ResponseFormat | None:
+def one_format(values: FieldValues) -> ResponseFormat | None:
     """The one format asked for, in whichever field."""
     asked = [(field.name, values[field]) for field in fields.FORMATS if values[field] is not None]
     if len(asked) > 1:
@@ -118,13 +132,18 @@ def _tools(values: FieldValues) -> tuple[tuple[Tool, ...], ToolChoice]:
     if functions and tools:
         reason = "Invalid value for 'functions': only one of 'functions' and 'tools' can be specified."
         raise InvalidValue("functions", reason, code=None)
-    _check_choice("function_call", "functions", values[fields.FUNCTION_CALL], functions)
-    _check_choice("tool_choice", "tools", values[fields.TOOL_CHOICE], tools)
+    check_choice("function_call", "functions", values[fields.FUNCTION_CALL], functions)
+    check_choice("tool_choice", "tools", values[fields.TOOL_CHOICE], tools)
     choice = values[fields.FUNCTION_CALL] if functions else values[fields.TOOL_CHOICE]
     return functions or tools, choice or ToolChoice()
 
 
-def _check_choice(name: str, among: str, choice: ToolChoice | None, tools: tuple[Tool, ...]) -> None:
+def check_choice(name: str, among: str, choice: ToolChoice | None, tools: tuple[Tool, ...]) -> None:
+    """Pass where the choice `name` can be made among the tools of the field `among`.
+
+    Raises:
+        InvalidValue: it cannot.
+    """
     # `none` and `auto` hold for no tools too: frameworks send them without any.
     if choice is None or (choice.names is None and choice.mode != "required"):
         return
@@ -147,7 +166,8 @@ def _template_options(values: FieldValues) -> Mapping[str, bool | str]:
     return {**by_effort, "reasoning_effort": effort, **options}
 
 
-def _sampling(values: FieldValues) -> SamplingOptions:
+def sampling_options(values: FieldValues) -> SamplingOptions:
+    """How tokens are drawn."""
     return SamplingOptions(
         temperature=values[fields.TEMPERATURE],
         top_p=values[fields.TOP_P],
@@ -159,6 +179,11 @@ def _sampling(values: FieldValues) -> SamplingOptions:
         logit_bias=values[fields.LOGIT_BIAS],
         seed=values[fields.SEED],
     )
+
+
+def tier_of(values: FieldValues) -> ServiceTier:
+    """How urgent the answer is."""
+    return _TIERS.get(values[fields.SERVICE_TIER], "default")
 
 
 def _top_logprobs(values: FieldValues) -> int | None:
@@ -177,12 +202,22 @@ def _check_choices(values: FieldValues, options: ApiOptions) -> None:
         raise NumberOutOfRange("n", choices, integer=True, maximum=options.max_choices)
 
 
-def _check_token_ids(request: ChatRequest, vocab_size: int) -> None:
-    _check_vocabulary("logit_bias", request.sampling.logit_bias, vocab_size)
-    _check_vocabulary("stop_token_ids", request.stop_token_ids, vocab_size)
+def check_token_ids(request: AnswerOptions, vocab_size: int) -> None:
+    """Pass where every token id that steers the sampling is the model's.
+
+    Raises:
+        InvalidValue: one is not.
+    """
+    check_vocabulary("logit_bias", request.sampling.logit_bias, vocab_size)
+    check_vocabulary("stop_token_ids", request.stop_token_ids, vocab_size)
 
 
-def _check_vocabulary(name: str, token_ids: Iterable[int], vocab_size: int) -> None:
+def check_vocabulary(name: str, token_ids: Iterable[int], vocab_size: int) -> None:
+    """Pass where every id in the field `name` is the model's.
+
+    Raises:
+        InvalidValue: one is not.
+    """
     for token_id in token_ids:
         if token_id >= vocab_size:
             reason = (

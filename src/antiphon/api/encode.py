@@ -171,12 +171,8 @@ class ChunkEncoder:
             "choices": choices,
         }
         if self._shape.include_usage:
-            chunk["usage"] = None if usage is None else _usage(usage)
-        if self._shape.obfuscate:
-            chunk["obfuscation"] = ""
-            size = len(msgspec.json.encode(chunk))
-            chunk["obfuscation"] = self._random_text(-size % PADDING_BLOCK)
-        return chunk
+            chunk["usage"] = None if usage is None else usage_object(usage)
+        return padded(chunk, self._random_text) if self._shape.obfuscate else chunk
 
 
 class CompletionFold:
@@ -220,7 +216,7 @@ class CompletionFold:
             "created": self._head.created,
             "model": self._head.model,
             "choices": [self._choice(index) for index in range(self._head.choices)],
-            "usage": _usage(self._usage),
+            "usage": usage_object(self._usage),
             "service_tier": self._head.tier,
             "system_fingerprint": f"fp_{self._head.fingerprint}",
         }
@@ -267,6 +263,12 @@ def _reason(reason: FinishReason | None, shape: AnswerShape) -> str | None:
     return "function_call" if reason == "tool_calls" and shape.functions else reason
 
 
+def padded(chunk: Json, random_text: Callable[[int], str]) -> Json:
+    """The chunk with an `obfuscation`: its size tells little of its text's."""
+    size = len(msgspec.json.encode(chunk | {"obfuscation": ""}))
+    return chunk | {"obfuscation": random_text(-size % PADDING_BLOCK)}
+
+
 def call_id(bare: str) -> str:
     """How a call's id is spelled on the wire."""
     return f"call_{bare}"
@@ -279,12 +281,13 @@ def completion_id(bare: str) -> str:
 
 def _logprobs(tokens: Iterable[ScoredToken]) -> Json:
     content = [
-        {**_token(token), "top_logprobs": [_token(candidate) for candidate in token.top]} for token in tokens
+        {**token_object(token), "top_logprobs": [token_object(candidate) for candidate in token.top]}
+        for token in tokens
     ]
     return {"content": content, "refusal": None}
 
 
-def _token(token: ScoredToken | AlternativeToken) -> Json:
+def token_object(token: ScoredToken | AlternativeToken) -> Json:
     """A token's text, where part of a character shows as U+FFFD, and its exact bytes."""
     return {
         "token": token.raw.decode("utf-8", "replace") if token.raw else token.text,
@@ -294,8 +297,8 @@ def _token(token: ScoredToken | AlternativeToken) -> Json:
     }
 
 
-def _usage(usage: Usage) -> Json:
-    """Details that cannot occur here are zeros, not absent: clients add usage up key by key."""
+def usage_object(usage: Usage) -> Json:
+    """Tokens used. Details that cannot occur here are zeros, not absent: clients add usage up key by key."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,

@@ -406,8 +406,8 @@ ROWS: tuple[Row[Any], ...] = (
 _BY_KIND = MappingProxyType({row.kind: row for row in ROWS})
 
 
-def answer(error: AntiphonError) -> ErrorAnswer:
-    """How this error is told to the client."""
+def answer(error: AntiphonError, spell_param: Callable[[str], str] = str) -> ErrorAnswer:
+    """How this error is told to the client of an API that spells parameters so."""
     row = _BY_KIND[type(error)]
     named = row.param(error) if callable(row.param) else row.param
     param = error.param if isinstance(error, InvalidRequest) else named
@@ -415,7 +415,7 @@ def answer(error: AntiphonError) -> ErrorAnswer:
         status=row.status,
         type=row.type,
         code=row.code(error),
-        param=None if param is None else excerpt(param, MAX_PARAM),
+        param=None if param is None else excerpt(spell_param(param), MAX_PARAM),
         message=excerpt(row.message(error), MAX_MESSAGE),
         headers=_headers(error),
     )

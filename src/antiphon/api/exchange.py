@@ -5,6 +5,7 @@ content of the request.
 """
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from starlette.types import Scope
@@ -26,6 +27,8 @@ class Exchange:
     """0 until the answer started."""
     error: str = ""
     """The class of the error that was told, if one was."""
+    spell_param: Callable[[str], str] = str
+    """What the API of the request calls the field that an error of the service names in chat's words."""
     headers: dict[str, str] = field(default_factory=dict)
     """Added to whatever answer is given."""
 

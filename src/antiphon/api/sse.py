@@ -1,7 +1,7 @@
 """Server-sent events as OpenAI frames them: chunks to bytes.
 
-Every event is one `data:` line of JSON; comments keep a silent connection alive. No `event:`, `id:`
-or `retry:` lines, and no state.
+Every event is one `data:` line of JSON, behind an `event:` line in the one API that has them; comments
+keep a silent connection alive. No `id:` or `retry:` lines, and no state.
 """
 
 import msgspec
@@ -18,6 +18,11 @@ HEADERS = (
     # Asks nginx not to hold events back.
     (b"x-accel-buffering", b"no"),
 )
+
+
+def named_event(name: str, data: object) -> bytes:
+    """One event with a name, for APIs whose clients listen for it; the name is the server's own."""
+    return b"event: " + name.encode("ascii") + b"\n" + event(data)
 
 
 def event(data: object) -> bytes:

@@ -108,6 +108,20 @@ def list_object(data: Sequence[Json], *, has_more: bool) -> Json:
     }
 
 
+def behind(what: str, items: list[Json], after: str | None) -> list[Json]:
+    """The items that follow the one with this id; all of them where there is none to go on behind.
+
+    Raises:
+        IdNotFound: no item has this id; `what` it is begins the sentence.
+    """
+    if after is None:
+        return items
+    for place, item in enumerate(items, 1):
+        if item["id"] == after:
+            return items[place:]
+    raise IdNotFound(what, after)
+
+
 def _message(id: str, message: Mapping[str, Any]) -> Json:
     content = message.get("content")
     parts = content if isinstance(content, list) else None

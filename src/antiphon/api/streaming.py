@@ -4,7 +4,7 @@ Both consume the same events. A stream's headers, and its role chunks where they
 soon as the completion is open, so that clients and proxies see life during a long prefill; from then
 on a failure can only be told inside the stream.
 
-Invariant: a stream ends in `[DONE]`, in one error event, or with its client gone.
+Invariant: a stream ends as its API ends what went well, in one event of failure, or with its client gone.
 """
 
 import asyncio
@@ -12,28 +12,84 @@ import logging
 import secrets
 import string
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
+from typing import Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from antiphon.api import sse
-from antiphon.api.encode import AnswerHead, AnswerShape, ChunkEncoder, CompletionFold, Json
+from antiphon.api.encode import AnswerHead, Json
 from antiphon.api.errors import answer
 from antiphon.api.exchange import exchange_of
 from antiphon.api.lifecycle import Lifecycle
 from antiphon.api.presence import ClientGone, while_present
 from antiphon.core.errors import AntiphonError, InternalError
-from antiphon.core.events import AssistantEvent, Completed, Failed
-from antiphon.service.completion import Completion
+from antiphon.core.events import AnswerEvent, AssistantEvent, Completed, Failed
+from antiphon.service.answer import Answer
 
 logger = logging.getLogger(__name__)
 
 _ALPHABET = string.ascii_letters + string.digits
 
 
-def head_of(completion: Completion) -> AnswerHead:
+class Spelling(Protocol):
+    """How an API writes a stream down: events of an answer in, bytes of server-sent events out."""
+
+    @property
+    def ending(self) -> bytes:
+        """What closes a stream that went well, behind its last event."""
+        ...
+
+    def opening(self) -> bytes:
+        """What comes before any event."""
+        ...
+
+    def push(self, event: AnswerEvent) -> bytes:
+        """What an event adds."""
+        ...
+
+    def failure(self, error: AntiphonError) -> bytes:
+        """The end of a stream that cannot go on."""
+        ...
+
+
+class Encoder(Protocol):
+    """The chunks of an answer."""
+
+    def opening(self) -> list[Json]:
+        """Before any event."""
+        ...
+
+    def push(self, event: AnswerEvent) -> list[Json]:
+        """What an event adds."""
+        ...
+
+
+class ChunkEvents:
+    """Chunks without names, closed by `[DONE]`, an error as its envelope: as completions are streamed."""
+
+    ending = sse.DONE
+
+    def __init__(self, encoder: Encoder) -> None:
+        """Frame what this encoder makes."""
+        self._encoder = encoder
+
+    def opening(self) -> bytes:
+        """The chunks before any event."""
+        return _framed(self._encoder.opening())
+
+    def push(self, event: AnswerEvent) -> bytes:
+        """The chunks that an event adds."""
+        return _framed(self._encoder.push(event))
+
+    def failure(self, error: AntiphonError) -> bytes:
+        """The error, where a chunk would be."""
+        return sse.event(answer(error).body())
+
+
+def head_of(completion: Answer) -> AnswerHead:
     """The facts of an open completion that its answer repeats."""
     return AnswerHead(
         id=completion.id,
@@ -45,20 +101,19 @@ def head_of(completion: Completion) -> AnswerHead:
     )
 
 
-async def whole_answer(completion: Completion, shape: AnswerShape) -> Json:
-    """Run a completion to its end.
+async def collect(completion: Answer, push: Callable[[AnswerEvent], object]) -> None:
+    """Run an answer to its end and push all its events.
 
     Raises:
         AntiphonError: it failed.
     """
-    fold = CompletionFold(head_of(completion), shape)
     async with aclosing(completion.events()) as events:
         async for event in events:
             if isinstance(event, Failed):
                 raise event.error
-            fold.push(event)
+            push(event)
             if isinstance(event, Completed):
-                return fold.completion()
+                return
     raise InternalError()
 
 
@@ -66,13 +121,13 @@ class EventStream(Response):
     """Streams an open completion; runs it only while the client is there."""
 
     def __init__(
-        self, completion: Completion, shape: AnswerShape, lifecycle: Lifecycle, ping_interval: float
+        self, completion: Answer, spelling: Spelling, lifecycle: Lifecycle, ping_interval: float
     ) -> None:
         """Stream `completion`, with a comment after every `ping_interval` seconds of silence."""
         super().__init__()
         self.raw_headers = list(sse.HEADERS)
         self._completion = completion
-        self._encoder = ChunkEncoder(head_of(completion), shape, _random_text)
+        self._spelling = spelling
         self._lifecycle = lifecycle
         self._ping_interval = ping_interval
 
@@ -90,11 +145,11 @@ class EventStream(Response):
             raise
         except AntiphonError as error:
             exchange.error = type(error).__name__
-            await writer.write(_error_event(error), more=False)
+            await writer.write(self._spelling.failure(error), more=False)
         except Exception:  # The headers are out: only an event can tell of it.
             exchange.error = InternalError.__name__
             logger.exception("stream failed: request=%s", exchange.id)
-            await writer.write(_error_event(InternalError()), more=False)
+            await writer.write(self._spelling.failure(InternalError()), more=False)
 
     async def _run(self, writer: "_Writer") -> None:
         """Everything from the headers to the end of a stream that goes well.
@@ -104,21 +159,21 @@ class EventStream(Response):
         """
         async with aclosing(self._completion.events()) as events:
             await writer.start(self.raw_headers)
-            await writer.write(_framed(self._encoder.opening()))
+            await writer.write(self._spelling.opening())
             pinging = asyncio.create_task(writer.ping())
             try:
                 last = await self._write_events(events, writer)
             finally:
                 pinging.cancel()
             # With the end of the body in one write: clients hang up at [DONE].
-            await writer.write(last + sse.DONE, more=False)
+            await writer.write(last + self._spelling.ending, more=False)
 
     async def _write_events(self, events: AsyncIterator[AssistantEvent], writer: "_Writer") -> bytes:
         """Write the events as they come; the chunks of the last one are returned instead."""
         async for event in events:
             if isinstance(event, Failed):
                 raise event.error
-            chunks = _framed(self._encoder.push(event))
+            chunks = self._spelling.push(event)
             if isinstance(event, Completed):
                 return chunks
             await writer.write(chunks)
@@ -155,9 +210,6 @@ def _framed(chunks: Iterable[Json]) -> bytes:
     return b"".join(sse.event(chunk) for chunk in chunks)
 
 
-def _error_event(error: AntiphonError) -> bytes:
-    return sse.event(answer(error).body())
-
-
-def _random_text(length: int) -> str:
+def random_text(length: int) -> str:
+    """Letters and digits that nobody can guess."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))

@@ -147,14 +147,13 @@ class SamplingOptions:
     """None: every call draws anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """A chat completion as the caller wants it, whichever API it came through."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerOptions:
+    """How an answer is wanted, whatever it is an answer to."""
 
-    model: str
-    messages: tuple[Message, ...]
     sampling: SamplingOptions = SamplingOptions()
     choices: int = 1
+    """For each prompt."""
     max_tokens: int | None = None
     """None: as many as the context leaves."""
     stop: tuple[str, ...] = ()
@@ -164,13 +163,36 @@ class ChatRequest:
     min_tokens: int = 0
     ignore_eos: bool = False
     stop_token_ids: tuple[int, ...] = ()
+    tier: ServiceTier = "default"
+    cache_key: str = ""
+    """Only prompts with the same key may share what is computed of a common beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest(AnswerOptions):
+    """A chat completion as the caller wants it, whichever API it came through."""
+
+    model: str
+    messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     """Says nothing where there are no tools."""
     parallel_tool_calls: bool = True
     """False: at most one call per answer."""
-    tier: ServiceTier = "default"
-    cache_key: str = ""
-    """Only prompts with the same key may share what is computed of a common beginning."""
     template_options: Mapping[str, bool | str] = field(default_factory=dict)
     """Switches of the model's chat template."""
+
+
+Prompt = str | tuple[int, ...]
+"""Plain text, in which nothing is special however it looks, or token ids of the model's vocabulary."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextRequest(AnswerOptions):
+    """Prompts to be continued as they are, without a chat template."""
+
+    model: str
+    prompts: tuple[Prompt, ...]
+    """The choices of the second follow those of the first."""
+    echo: bool = False
+    """Each choice begins with its prompt."""

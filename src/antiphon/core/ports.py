@@ -88,6 +88,11 @@ class Tokenizer(Protocol):
         """Texts that templates write to mean one control token."""
         ...
 
+    @property
+    def start_tokens(self) -> tuple[int, ...]:
+        """What the model's makers put before every text that no template writes; often nothing."""
+        ...
+
     def encode_plain(self, text: str) -> list[int]:
         """Tokenize text in which nothing is special, however it looks. Adds no token of its own."""
         ...

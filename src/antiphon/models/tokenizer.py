@@ -62,11 +62,17 @@ class JsonTokenizer:
         self._special_ids = frozenset(self._special.values())
         self._cuts = _after_first_character(self._special)
         self._bytes = _bytes_by_id(document, self._special_ids)
+        self._start = _start_tokens(self._rust)
 
     @property
     def special_tokens(self) -> dict[str, int]:
         """Control tokens by the text that templates write for them."""
         return self._special
+
+    @property
+    def start_tokens(self) -> tuple[int, ...]:
+        """What the document's post-processor puts before a text."""
+        return self._start
 
     @property
     def vocab_size(self) -> int:
@@ -91,6 +97,12 @@ class JsonTokenizer:
     def token_bytes(self, token_id: int) -> bytes:
         """The exact bytes a token stands for; empty for control tokens and ids without a token."""
         return self._bytes[token_id] if 0 <= token_id < len(self._bytes) else b""
+
+
+def _start_tokens(rust: RustTokenizer) -> tuple[int, ...]:
+    bare = rust.encode("a", add_special_tokens=False).ids
+    whole = rust.encode("a", add_special_tokens=True).ids
+    return tuple(whole[: whole.index(bare[0])])
 
 
 def _after_first_character(texts: Iterable[str]) -> re.Pattern[str]:

@@ -8,6 +8,7 @@ Invariant: what is reserved never exceeds the limits, except by one request on a
 server (a request larger than a limit must not be refused for ever), and returns to zero.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -74,6 +75,14 @@ class Lease:
         """
         self._admission._reserve_prompt(tokens)
         self._prompt_tokens += tokens
+
+    def split(self, prompts: Sequence[int]) -> list["Lease"]:
+        """One lease per prompt, of so many tokens and an equal share of the choices; this one is spent."""
+        parts = [Lease(self._admission, self._choices // len(prompts)) for _ in prompts]
+        for part, tokens in zip(parts, prompts, strict=True):
+            part._prompt_tokens = tokens
+        self._released = True
+        return parts
 
     def release(self) -> None:
         """Give everything back. Only the first call has an effect."""

@@ -18,7 +18,7 @@ count and the end are the same.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from antiphon.core.events import AlternativeToken, ScoredToken, TextDelta
 from antiphon.core.generation import TokenDelta, TokenLogprob
@@ -41,6 +41,15 @@ class TokenScorer:
         text, raw = self._spell(entry.token_id)
         top = tuple(AlternativeToken(*self._spell(token), logprob) for token, logprob in entry.top)
         return ScoredToken(text, raw, entry.logprob, top)
+
+    def text(self, token_ids: Iterable[int]) -> str:
+        """A whole text: what the tokens spell together, control tokens as templates write them."""
+        raw = (self._bytes(token) or self._names.get(token, "").encode() for token in token_ids)
+        return b"".join(raw).decode("utf-8", "replace")
+
+    def spelled(self, token_id: int) -> str:
+        """A token on its own, where part of a character shows as U+FFFD."""
+        return self._spell(token_id)[0]
 
     def _spell(self, token: int) -> tuple[str, bytes]:
         raw = self._bytes(token)

@@ -11,7 +11,6 @@ closed and the lease released before either is handed out, or when the events ar
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from antiphon.core.errors import AntiphonError, EngineFailed
 from antiphon.core.events import (
@@ -25,39 +24,23 @@ from antiphon.core.events import (
     Usage,
 )
 from antiphon.core.generation import ChoiceEnd, EngineEvent
-from antiphon.core.messages import ServiceTier
 from antiphon.core.ports import Generation
 from antiphon.service.admission import Lease
+from antiphon.service.answer import Answer
 from antiphon.service.choice_calls import ChoiceCalls
 from antiphon.service.choice_text import ChoiceText
-from antiphon.service.recording import Recording
 from antiphon.service.verification import Verification
 
 
-@dataclass(eq=False)
-class Completion:
-    """What `Completions.open` returns: facts that are known before the first token, and the events."""
+@dataclass(eq=False, kw_only=True)
+class Completion(Answer):
+    """What continues one prompt."""
 
-    id: str
-    """Unique; lower-case hexadecimal digits."""
-    created: int
-    """Unix seconds."""
-    model: str
-    """The name the client asked for."""
-    fingerprint: str
-    """Equal fingerprints: the same request and seed give the same answer."""
-    choices: int
     prompt_tokens: int
     texts: tuple[ChoiceText, ...] = field(repr=False)
     calls: tuple[ChoiceCalls, ...] = field(repr=False)
     generation: Generation = field(repr=False)
     lease: Lease = field(repr=False)
-    seed: int = 0
-    """What the choices are drawn with."""
-    recording: Recording | None = field(default=None, repr=False)
-    """Stores the completion; to be set before `events` is called."""
-    tier: ServiceTier = "default"
-    """How urgent it was."""
     call_reason: FinishReason = "tool_calls"
     """Why a choice ends that called."""
     verification: Verification | None = field(default=None, repr=False)
@@ -67,13 +50,6 @@ class Completion:
         """All choices run; nothing is known of the prefix cache yet."""
         self._running = set(range(self.choices))
         self._cached_tokens = 0
-
-    def events(self) -> AsyncGenerator[AssistantEvent, None]:
-        """The events of this completion; once only, and always under `contextlib.aclosing`.
-
-        Closing cancels what still runs, also when no event was taken yet.
-        """
-        return _Events(self)
 
     async def aclose(self) -> None:
         """Cancel what still runs and give back what was reserved. Idempotent."""
@@ -136,32 +112,3 @@ class Completion:
         generated = sum(text.tokens for text in self.texts)
         thought = sum(text.reasoning_tokens for text in self.texts)
         return Completed(Usage(self.prompt_tokens, generated, self._cached_tokens, thought))
-
-
-class _Events(AsyncGenerator[AssistantEvent, None]):
-    """`Completion.run`, closable before its start.
-
-    Closing a generator that has not started runs none of it, not even `finally`; a client that
-    leaves between the opening and the first event would otherwise hold its lease for ever.
-    """
-
-    def __init__(self, completion: Completion) -> None:
-        self._completion = completion
-        events = completion.run()
-        self._inner = events if completion.recording is None else completion.recording.listen(events)
-
-    async def asend(self, value: None) -> AssistantEvent:
-        return await self._inner.asend(value)
-
-    async def athrow(
-        self,
-        typ: type[BaseException] | BaseException,
-        val: object = None,
-        tb: TracebackType | None = None,
-    ) -> AssistantEvent:
-        # With one argument: Python 3.12 deprecates the others.
-        return await self._inner.athrow(typ if isinstance(typ, BaseException) else typ())
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-        await self._completion.aclose()

@@ -216,7 +216,7 @@ async def test_vanished_peers_are_noticed() -> None:
         connection = await live.connect()
         await until(lambda: bool(live.state.connections))
         (accepted,) = live.state.connections
-        peer = accepted.transport.get_extra_info("socket")  # type: ignore[union-attr]
+        peer = accepted.transport.get_extra_info("socket")
 
         assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         if hasattr(socket, "TCP_KEEPIDLE"):

@@ -287,3 +287,43 @@ def test_document_text_is_what_the_folder_holds(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
 
     assert tokenizer_json(tmp_path) == "{}"
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"), [([], ()), ([{"SpecialToken": {"id": "<s>", "type_id": 0}}], (2,))]
+)
+def test_start_tokens_are_what_the_post_processor_puts_before_a_text(
+    template: list[object], expected: tuple[int, ...]
+) -> None:
+    """And they stay out of plain text."""
+    document = {
+        "added_tokens": [
+            {
+                "id": 2,
+                "content": "<s>",
+                "special": True,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+            }
+        ],
+        "pre_tokenizer": {
+            "type": "ByteLevel",
+            "add_prefix_space": False,
+            "trim_offsets": True,
+            "use_regex": True,
+        },
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [*template, {"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+            "special_tokens": {"<s>": {"id": "<s>", "ids": [2], "tokens": ["<s>"]}},
+        },
+        "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
+    }
+    tokenizer = JsonTokenizer(json.dumps(document))
+
+    assert tokenizer.start_tokens == expected
+    assert tokenizer.encode_plain("ab") == [0, 1]

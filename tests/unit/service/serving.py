@@ -9,7 +9,8 @@ from antiphon.core.messages import ChatRequest, Message
 from antiphon.engine.backends.fake import FakeChatTemplate, FakeEngine, FakeTokenizer, Script, improvise
 from antiphon.service.admission import Admission
 from antiphon.service.completion import Completion
-from antiphon.service.completions import Completions, CompletionsOptions, ModelParts
+from antiphon.service.completions import Completions, CompletionsOptions
+from antiphon.service.generations import ModelParts
 from antiphon.service.models import ModelRegistry
 from antiphon.telemetry.metrics import Metrics
 
@@ -23,6 +24,7 @@ class ListTokenizer:
     def __init__(self, tokens: Sequence[bytes]) -> None:
         self._tokens = tokens
         self.special_tokens = {"<end>": tokens.index(b"")} if b"" in tokens else {}
+        self.start_tokens = ()
 
     def encode_plain(self, text: str) -> list[int]:
         """One token, where there is one for the whole text."""

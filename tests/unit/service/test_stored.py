@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.unit.service.serving import HELLO, Server
 async def record(store: MemoryStore, server: Server, seed: int | None = None) -> list[AssistantEvent]:
     """All events of a completion that is stored."""
     await server.engine.start()
-    request = type(HELLO)(HELLO.model, HELLO.messages, SamplingOptions(seed=seed))
+    request = replace(HELLO, sampling=SamplingOptions(seed=seed))
     opened = await StoredCompletions(store).open(server.completions, request, keeping(metadata={"k": "v"}))
     async with aclosing(opened.events()) as events:
         return [event async for event in events]

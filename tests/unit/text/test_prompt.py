@@ -26,6 +26,8 @@ class CharacterTokenizer:
         """The control tokens given."""
         return self._controls
 
+    start_tokens = ()
+
     def encode_plain(self, text: str) -> list[int]:
         """The code points."""
         return [ord(character) for character in text]

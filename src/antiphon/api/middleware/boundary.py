@@ -52,6 +52,6 @@ class ErrorBoundary:
         # An answer that already began cannot be replaced; returning cuts it off.
         if not started:
             exchange_of(scope).error = type(error).__name__
-            told = answer(error)
+            told = answer(error, exchange_of(scope).spell_param)
             response = JsonResponse(told.body(), told.status, dict(told.headers))
             await response(scope, receive, send)

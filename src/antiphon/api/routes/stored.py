@@ -6,11 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from antiphon.api.bodies import JsonResponse, read_json
-from antiphon.api.encode import Json, completion_id
-from antiphon.api.errors import IdNotFound
+from antiphon.api.encode import completion_id
 from antiphon.api.exchange import exchange_of
 from antiphon.api.options import ApiOptions
-from antiphon.api.stored import bare_id, list_object, stored_messages, stored_object
+from antiphon.api.stored import bare_id, behind, list_object, stored_messages, stored_object
 from antiphon.api.wire.query import read_limit, read_metadata_pairs, read_order
 from antiphon.api.wire.reader import ABSENT, Cursor, optional
 from antiphon.api.wire.shapes import read_metadata
@@ -68,17 +67,8 @@ class StoredRoutes:
         messages = stored_messages(await self._stored.get(_project(request), _id(request)))
         if order == "desc":
             messages.reverse()
-        rest = _behind(messages, asked.get("after"))
+        rest = behind("Message", messages, asked.get("after"))
         return JsonResponse(list_object(rest[:limit], has_more=len(rest) > limit))
-
-
-def _behind(messages: list[Json], after: str | None) -> list[Json]:
-    if after is None:
-        return messages
-    for place, message in enumerate(messages, 1):
-        if message["id"] == after:
-            return messages[place:]
-    raise IdNotFound("Message", after)
 
 
 def _project(request: Request) -> str:

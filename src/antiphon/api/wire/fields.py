@@ -8,7 +8,7 @@ Invariant: `read_fields` reads every field of the table, so a wrong type is an e
 field's verdict is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, cast
 
@@ -39,6 +39,7 @@ from antiphon.api.wire.shapes import (
     read_logit_bias,
     read_metadata,
     read_modalities,
+    read_prediction,
     read_stop,
     read_stream_options,
     read_template_kwargs,
@@ -191,6 +192,15 @@ PROMPT_CACHE_KEY: Field[str] = Field(
     reason="Equal prefixes are found without it; with it only among prompts of the same key.",
 )
 
+SAMPLING_EXTENSIONS: tuple[Field[Any], ...] = (
+    TOP_K,
+    MIN_P,
+    REPETITION_PENALTY,
+    MIN_TOKENS,
+    IGNORE_EOS,
+    STOP_TOKEN_IDS,
+)
+
 FORMATS = (
     RESPONSE_FORMAT,
     STRUCTURED_OUTPUTS,
@@ -230,12 +240,7 @@ _SUPPORTED: tuple[Field[Any], ...] = (
     PROMPT_CACHE_KEY,
     CHAT_TEMPLATE_KWARGS,
     REASONING_EFFORT,
-    TOP_K,
-    MIN_P,
-    REPETITION_PENALTY,
-    MIN_TOKENS,
-    IGNORE_EOS,
-    STOP_TOKEN_IDS,
+    *SAMPLING_EXTENSIONS,
 )
 
 
@@ -249,13 +254,18 @@ def _refused(name: str, read: Reader[None], reason: str) -> Field[Any]:
 
 _CACHE_REASON = "Equal prefixes of prompts are found without a hint."
 
+USER = _idle("user", read_string, "There is no abuse monitoring.")
+SAFETY_IDENTIFIER = _idle("safety_identifier", string(128), "There is no abuse monitoring.")
+PROMPT_CACHE_OPTIONS = _idle("prompt_cache_options", read_object, _CACHE_REASON)
+PROMPT_CACHE_RETENTION = _idle("prompt_cache_retention", one_of("in_memory", "24h"), _CACHE_REASON)
+
 _WITHOUT_EFFECT: tuple[Field[Any], ...] = (
-    _idle("user", read_string, "There is no abuse monitoring."),
-    _idle("safety_identifier", string(128), "There is no abuse monitoring."),
-    _idle("prompt_cache_options", read_object, _CACHE_REASON),
-    _idle("prompt_cache_retention", one_of("in_memory", "24h"), _CACHE_REASON),
+    USER,
+    SAFETY_IDENTIFIER,
+    PROMPT_CACHE_OPTIONS,
+    PROMPT_CACHE_RETENTION,
     _idle("verbosity", one_of("low", "medium", "high"), "The models served do not know the notion."),
-    _idle("prediction", read_object, "A draft of the answer can only make it faster."),
+    _idle("prediction", read_prediction, "A draft of the answer can only make it faster."),
     _idle("audio", read_object, "It describes audio, which is refused in `modalities`."),
 )
 
@@ -276,8 +286,6 @@ _REFUSED: tuple[Field[Any], ...] = (
 FIELDS = _SUPPORTED + _WITHOUT_EFFECT + _REFUSED
 """The table, in the order in which a request is checked."""
 
-_NAMES = frozenset(field.name for field in FIELDS)
-
 
 class FieldValues:
     """The values of one request, by field."""
@@ -291,9 +299,9 @@ class FieldValues:
         return cast(T, self._values[field.name])
 
 
-def read_fields(body: Cursor) -> FieldValues:
+def read_fields(body: Cursor, table: Sequence[Field[Any]] = FIELDS) -> FieldValues:
     """Every field of the table, in its order; the first violation raises."""
-    return FieldValues({field.name: _read(body, field) for field in FIELDS})
+    return FieldValues({field.name: _read(body, field) for field in table})
 
 
 def _read(body: Cursor, field: Field[Any]) -> object:
@@ -303,6 +311,7 @@ def _read(body: Cursor, field: Field[Any]) -> object:
     return optional(cursor, field.read, field.default)
 
 
-def unknown_fields(body: Cursor) -> tuple[str, ...]:
+def unknown_fields(body: Cursor, table: Sequence[Field[Any]] = FIELDS) -> tuple[str, ...]:
     """The top-level keys that are not in the table, as the client wrote them."""
-    return tuple(key for key in read_object(body) if key not in _NAMES)
+    names = {field.name for field in table}
+    return tuple(key for key in read_object(body) if key not in names)

@@ -34,9 +34,9 @@ def read_limit(query: QueryParams) -> int:
     return limit
 
 
-def read_order(query: QueryParams) -> Order:
-    """By time of creation, upwards unless asked for otherwise."""
-    text = query.get("order", _ORDERS[0])
+def read_order(query: QueryParams, default: Order = "asc") -> Order:
+    """By time of creation, upwards or downwards."""
+    text = query.get("order", default)
     for order in _ORDERS:
         if text == order:
             return order

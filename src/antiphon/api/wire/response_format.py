@@ -41,10 +41,11 @@ def read_response_format(cursor: Cursor) -> ResponseFormat | None:
         strict = optional(cursor.field("strict"), read_bool, False)
         name = optional(cursor.field("name"), _read_name, _FLAT_NAME)
         return JsonSchemaFormat(name, read_object(flat), strict)
-    return _read_json_schema(nested.present())
+    return read_format_of_schema(nested.present())
 
 
-def _read_json_schema(cursor: Cursor) -> JsonSchemaFormat:
+def read_format_of_schema(cursor: Cursor) -> JsonSchemaFormat:
+    """A format from its `name`, `schema` and `strict`."""
     name = _read_name(cursor.field("name"))
     optional(cursor.field("description"), read_string, None)
     schema = optional(cursor.field("schema"), read_object, _ANY_OBJECT)

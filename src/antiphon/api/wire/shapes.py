@@ -27,6 +27,7 @@ MAX_STOPS = 16
 MAX_STOP_LENGTH = 256
 MAX_LOGIT_BIASES = 1024
 MAX_METADATA = 16
+MAX_PARTS = 4096
 MAX_METADATA_KEY = 64
 MAX_METADATA_VALUE = 512
 
@@ -113,6 +114,23 @@ def read_modalities(cursor: Cursor) -> None:
     for modality in array_of(read_string, 8)(cursor):
         if modality != "text":
             raise UnsupportedParameter(cursor.path, "This server answers in text only.")
+
+
+def read_prediction(cursor: Cursor) -> None:
+    """A draft of the answer: a string or text parts."""
+    one_of("content")(cursor.field("type"))
+    content = cursor.field("content")
+    if isinstance(content.value, str):
+        return
+    if not isinstance(content.value, list):
+        raise wrong_type(content, "one of a string or array of objects")
+    array_of(_read_text_part, MAX_PARTS, minimum=1)(content)
+
+
+def _read_text_part(cursor: Cursor) -> None:
+    read_object(cursor)
+    one_of("text")(cursor.field("type"))
+    read_string(cursor.field("text"))
 
 
 def refused_object(reason: str) -> Reader[None]:

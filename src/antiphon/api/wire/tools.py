@@ -52,7 +52,7 @@ def read_tools(cursor: Cursor) -> tuple[Tool, ...]:
 def read_functions(cursor: Cursor) -> tuple[FunctionTool, ...]:
     """The functions of the deprecated `functions`."""
     array_of(read_object, MAX_TOOLS)(cursor)
-    return tuple(_read_function(item) for item in cursor.items())
+    return tuple(read_function(item) for item in cursor.items())
 
 
 def read_tool_choice(cursor: Cursor) -> ToolChoice:
@@ -89,7 +89,7 @@ def read_tool_kind(cursor: Cursor) -> str:
 def _read_tool(cursor: Cursor) -> Tool:
     kind = read_tool_kind(cursor.field("type"))
     tool = cursor.field(kind)
-    return _read_custom(tool) if kind == "custom" else _read_function(tool)
+    return _read_custom(tool) if kind == "custom" else read_function(tool)
 
 
 def _read_custom(cursor: Cursor) -> CustomTool:
@@ -108,7 +108,8 @@ def _read_format(cursor: Cursor) -> ToolGrammar | None:
     return ToolGrammar("lark" if syntax == "lark" else "regex", read_string(grammar.field("definition")))
 
 
-def _read_function(cursor: Cursor) -> FunctionTool:
+def read_function(cursor: Cursor) -> FunctionTool:
+    """A function with its name, description, parameters and `strict`."""
     name = _read_name(cursor.field("name"))
     return FunctionTool(
         name=name,

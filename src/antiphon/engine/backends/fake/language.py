@@ -24,6 +24,11 @@ class FakeTokenizer:
         """The control tokens as the template writes them."""
         return {"<|im_start|>": TURN_START, "<|im_end|>": TURN_END, "<|endoftext|>": TEXT_END}
 
+    @property
+    def start_tokens(self) -> tuple[int, ...]:
+        """None: a text begins with its first byte."""
+        return ()
+
     def encode_plain(self, text: str) -> list[int]:
         """The bytes of the text."""
         return list(text.encode())

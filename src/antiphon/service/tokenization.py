@@ -1,0 +1,69 @@
+"""The use case "what are this text's tokens": the ids a prompt would have, and the text of ids.
+
+Invariant: `count` of a conversation is the `prompt_tokens` that its completion would be charged.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from antiphon.service.choice_text import TokenScorer
+from antiphon.service.generations import ModelParts
+from antiphon.service.models import ModelRegistry
+from antiphon.service.prompts import Conversation, Prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The ids of a prompt."""
+
+    ids: Sequence[int]
+    context_length: int
+    """Tokens of prompt and answer together that the model takes."""
+
+
+class Tokenization:
+    """Tokenizes for the models served; generates nothing."""
+
+    def __init__(self, parts: ModelParts, models: ModelRegistry) -> None:
+        """Tokenize as prompts of these models are."""
+        self._models = models
+        self._context_length = parts.engine.info.context_length
+        self._prompts = Prompts(parts)
+        self._scorer = TokenScorer(parts.tokenizer)
+
+    async def of_text(self, model: str | None, text: str, *, start: bool) -> Tokens:
+        """The ids of a plain text, with `start` those of a text completion's prompt.
+
+        Raises:
+            ModelNotFound: a model is named, and nobody configured it.
+        """
+        self._check(model)
+        return Tokens(await self._prompts.of_text(text, start=start), self._context_length)
+
+    async def of_conversation(self, model: str | None, conversation: Conversation) -> Tokens:
+        """The ids of a conversation, ready for the assistant's turn.
+
+        Raises:
+            ModelNotFound: a model is named, and nobody configured it.
+            InvalidValue: the model's template refuses this conversation.
+        """
+        self._check(model)
+        return Tokens(await self._prompts.of_conversation(conversation), self._context_length)
+
+    async def spelled(self, ids: Sequence[int]) -> list[str]:
+        """Each token's own text; part of a character shows as U+FFFD."""
+        return await asyncio.to_thread(lambda: [self._scorer.spelled(token) for token in ids])
+
+    async def text(self, model: str | None, ids: Sequence[int]) -> str:
+        """The text that ids spell together, control tokens as templates write them.
+
+        Raises:
+            ModelNotFound: a model is named, and nobody configured it.
+        """
+        self._check(model)
+        return await asyncio.to_thread(self._scorer.text, ids)
+
+    def _check(self, model: str | None) -> None:
+        if model is not None:
+            self._models.resolve(model)

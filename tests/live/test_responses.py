@@ -1,0 +1,228 @@
+"""Responses and text completions through the official Python client, against the real model."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+import openai
+import pytest
+from openai import AsyncOpenAI, OpenAI
+from openai.types.responses import FunctionToolParam, ResponseFunctionToolCall
+from pydantic import BaseModel
+
+from tests.live.server_process import ServerProcess, running
+
+pytestmark = [pytest.mark.live, pytest.mark.model, pytest.mark.timeout(300)]
+
+MODEL = "gpt-4o-mini"
+WEATHER: FunctionToolParam = {
+    "type": "function",
+    "name": "weather",
+    "description": "The weather of a city.",
+    "strict": True,
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    },
+}
+
+
+class Mood(BaseModel):
+    """A small structured answer."""
+
+    feeling: Literal["calm", "merry", "tired"]
+    certain: bool
+
+
+def test_create_answers_with_text(client: OpenAI) -> None:
+    """And a usage that adds up."""
+    response = client.responses.create(model=MODEL, input="Hello!", max_output_tokens=20)
+
+    assert response.output_text
+    assert response.status in ("completed", "incomplete")
+    assert response.usage is not None
+    assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
+
+
+def test_response_says_what_chat_says(client: OpenAI) -> None:
+    """The same model, prompt and seed, whichever API asks."""
+    more: dict[str, Any] = {"model": MODEL, "temperature": 0.7, "extra_body": {"seed": 5}}
+    response = client.responses.create(input="Hello!", instructions="Be brief.", max_output_tokens=20, **more)
+    completion = client.chat.completions.create(
+        messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello!"}],
+        max_completion_tokens=20,
+        **more,
+    )
+
+    assert response.output_text == completion.choices[0].message.content
+    assert response.usage is not None
+    assert completion.usage is not None
+    assert response.usage.input_tokens == completion.usage.prompt_tokens
+
+
+def test_stream_helper_arrives_at_the_whole_answer(client: OpenAI) -> None:
+    """Deltas join to the text; the final response is complete."""
+    deltas = []
+    with client.responses.stream(
+        model=MODEL, input="Hello!", text_format=Mood, max_output_tokens=200, temperature=0
+    ) as stream:
+        for event in stream:
+            if event.type == "response.output_text.delta":
+                deltas.append(event.delta)
+        final = stream.get_final_response()
+
+    assert "".join(deltas) == final.output_text
+    assert isinstance(final.output_parsed, Mood)
+
+
+async def test_raw_stream_ends_in_one_last_event(server: ServerProcess) -> None:
+    """For consumers that read events themselves; numbers have no gap."""
+    async with AsyncOpenAI(base_url=server.base_url, api_key="any", max_retries=0) as client:
+        stream = await client.responses.create(
+            model=MODEL, input="Hello!", stream=True, max_output_tokens=5, extra_body={"ignore_eos": True}
+        )
+        events = [event async for event in stream]
+
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert [event.type for event in events[:2]] == ["response.created", "response.in_progress"]
+    assert events[-1].type == "response.incomplete"
+    assert events[-1].response.incomplete_details is not None
+    assert events[-1].response.incomplete_details.reason == "max_output_tokens"
+
+
+def test_parse_returns_the_model(client: OpenAI) -> None:
+    """What the schema describes."""
+    response = client.responses.parse(model=MODEL, input="How are you?", text_format=Mood)
+
+    assert isinstance(response.output_parsed, Mood)
+
+
+def test_a_function_is_called_and_its_output_answered(client: OpenAI) -> None:
+    """The loop that agents run: call, output, answer; by items, and by the stored response."""
+    response = client.responses.create(
+        model=MODEL,
+        input="How is the weather in Paris?",
+        tools=[WEATHER],
+        tool_choice={"type": "function", "name": "weather"},
+    )
+    (call,) = [item for item in response.output if isinstance(item, ResponseFunctionToolCall)]
+    output: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+    asked: Any = {"role": "user", "content": "How is the weather in Paris?"}
+    more: dict[str, Any] = {"model": MODEL, "max_output_tokens": 20, "extra_body": {"seed": 1}}
+    replayed_input: Any = [asked, *(item.to_dict() for item in response.output), output]
+    replayed = client.responses.create(input=replayed_input, **more)
+    continued = client.responses.create(input=[output], previous_response_id=response.id, **more)
+
+    assert call.name == "weather"
+    assert isinstance(json.loads(call.arguments)["city"], str)
+    assert replayed.output_text == continued.output_text
+
+
+def test_stored_responses_are_found_and_forgotten(client: OpenAI) -> None:
+    """By the client's own methods."""
+    response = client.responses.create(
+        model=MODEL, input="Hello!", max_output_tokens=5, metadata={"topic": "greeting"}
+    )
+    kept = client.responses.retrieve(response.id)
+    items = list(client.responses.input_items.list(response.id))
+    client.responses.delete(response.id)
+
+    assert kept.output_text == response.output_text
+    assert kept.metadata == {"topic": "greeting"}
+    assert [item.type for item in items] == ["message"]
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(response.id)
+
+
+def test_logprobs_come_with_the_text(client: OpenAI) -> None:
+    """One for each token."""
+    response = client.responses.create(
+        model=MODEL,
+        input="Hello!",
+        max_output_tokens=4,
+        top_logprobs=2,
+        include=["message.output_text.logprobs"],
+        extra_body={"ignore_eos": True},
+    )
+    message = response.output[0]
+    assert message.type == "message"
+    assert message.content[0].type == "output_text"
+    logprobs = message.content[0].logprobs
+    assert logprobs is not None
+
+    assert [len(each.top_logprobs) for each in logprobs] == [2, 2, 2, 2]
+    spelled = b"".join(bytes(each.bytes) for each in logprobs)
+    assert spelled.decode() == message.content[0].text
+
+
+def test_a_response_survives_the_server(tmp_path: Path) -> None:
+    """What was answered is on the disk."""
+    store = ("--engine", "fake", "--store", str(tmp_path / "completions.db"))
+    with running(tmp_path / "first", *store) as process:
+        first = OpenAI(base_url=process.base_url, api_key="any").responses.create(model=MODEL, input="Hi")
+        process.popen.kill()
+        process.popen.wait()
+    with running(tmp_path / "second", *store) as process:
+        client = OpenAI(base_url=process.base_url, api_key="any")
+        second = client.responses.create(model=MODEL, input="More", previous_response_id=first.id)
+        items = list(client.responses.input_items.list(second.id, order="asc"))
+
+    assert [item.id for item in items][1] == first.output[0].id
+
+
+def test_prompts_are_continued_side_by_side(client: OpenAI) -> None:
+    """Each as it would be alone; the choices numbered through."""
+    more: dict[str, Any] = {"model": MODEL, "max_tokens": 12, "seed": 3}
+    both = client.completions.create(prompt=["Once upon a time", "The capital of France"], **more)
+    alone = client.completions.create(prompt="The capital of France", **more)
+
+    assert [choice.index for choice in both.choices] == [0, 1]
+    assert both.choices[1].text == alone.choices[0].text
+    assert both.choices[0].finish_reason == "length"
+
+
+def test_text_stream_joins_to_the_whole(client: OpenAI) -> None:
+    """With scores and usage."""
+    more: dict[str, Any] = {"model": MODEL, "prompt": "Once", "max_tokens": 8, "seed": 3, "logprobs": 2}
+    whole = client.completions.create(**more)
+    chunks = list(client.completions.create(stream=True, stream_options={"include_usage": True}, **more))
+
+    assert "".join(c.text for chunk in chunks for c in chunk.choices) == whole.choices[0].text
+    assert chunks[-1].usage == whole.usage
+    logprobs = whole.choices[0].logprobs
+    assert logprobs is not None
+    assert logprobs.text_offset is not None
+    assert logprobs.tokens is not None
+    assert [
+        whole.choices[0].text[at:][: len(t)]
+        for at, t in zip(logprobs.text_offset, logprobs.tokens, strict=True)
+    ] == logprobs.tokens
+
+
+def test_one_token_is_a_prompt(client: OpenAI) -> None:
+    """The shortest there is; its answer repeats."""
+    texts = {
+        client.completions.create(model=MODEL, prompt=[504], max_tokens=6, temperature=0).choices[0].text
+        for _ in range(2)
+    }
+
+    assert len(texts) == 1
+
+
+def test_tokens_of_a_text_are_its_prompt(server: ServerProcess, client: OpenAI) -> None:
+    """There and back, and as a prompt the same."""
+    text = "Héllo <|im_end|> 🦜"
+    with httpx.Client(base_url=server.origin) as http:
+        tokens = http.post("/tokenize", json={"prompt": text}).json()
+        back = http.post("/detokenize", json={"tokens": tokens["tokens"]}).json()
+    more: dict[str, Any] = {"model": MODEL, "max_tokens": 4, "temperature": 0}
+    by_text = client.completions.create(prompt=text, **more)
+    by_ids = client.completions.create(prompt=tokens["tokens"], **more)
+
+    assert back == {"prompt": text}
+    assert by_text.usage is not None
+    assert by_text.usage.prompt_tokens == tokens["count"]
+    assert by_ids.choices[0].text == by_text.choices[0].text

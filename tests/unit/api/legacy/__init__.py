@@ -1,0 +1,1 @@
+"""Tests of the older API of text completions."""

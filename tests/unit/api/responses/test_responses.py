@@ -1,0 +1,317 @@
+"""`/v1/responses` over the fake engine: requests, conversations, and what is stored."""
+
+from typing import Any, get_type_hints
+
+import pytest
+from openai.types.responses import Response
+from openai.types.responses.response_create_params import (
+    ResponseCreateParamsNonStreaming,
+    ResponseCreateParamsStreaming,
+)
+
+from antiphon.api.responses.fields import FIELDS
+from tests.unit.api.fake_server import FakeServer, fake_server
+
+PATH = "/v1/responses"
+ASK: dict[str, Any] = {"model": "fake", "input": "Hi", "seed": 7, "max_output_tokens": 12}
+TOOL = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "ok"}
+USER = {"role": "user", "content": "Hi"}
+
+# For every field that has an effect elsewhere or is refused: a value that asks for something.
+REFUSED: dict[str, Any] = {
+    "background": True,
+    "conversation": "conv_1",
+    "prompt": {"id": "pmpt_1"},
+    "context_management": [{"type": "compaction"}],
+    "moderation": {"model": "omni"},
+}
+IDLE: dict[str, Any] = {
+    "reasoning": {"effort": "high", "summary": "auto"},
+    "user": "u",
+    "safety_identifier": "s",
+    "prompt_cache_options": {"mode": "explicit"},
+    "prompt_cache_retention": "24h",
+    "max_tool_calls": 3,
+    "image": {"context_compression": "auto"},
+    "access_programs": {"cyber": "standard"},
+}
+
+
+def test_table_knows_every_field_of_the_sdk() -> None:
+    """A field that a new SDK can send is missed here, and not by a user."""
+    published = {
+        name
+        for params in (ResponseCreateParamsNonStreaming, ResponseCreateParamsStreaming)
+        for name in get_type_hints(params)
+    }
+
+    assert published - {field.name for field in FIELDS} == set()
+
+
+def test_every_verdict_has_a_value_here() -> None:
+    """So that the tests below forget none."""
+    assert {field.name for field in FIELDS if field.verdict == "refused"} == set(REFUSED)
+    assert {field.name for field in FIELDS if field.verdict == "without effect"} == set(IDLE)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_refused_fields_are_named(name: str) -> None:
+    """As soon as they ask for something."""
+    async with fake_server() as server:
+        assert await server.refusal(PATH, ASK | {name: REFUSED[name]}) == (name, "unsupported_parameter")
+
+
+@pytest.mark.parametrize("name", IDLE)
+async def test_fields_without_effect_change_nothing(name: str) -> None:
+    """The same text as without them."""
+    async with fake_server() as server:
+        plain, idle = await server.post(PATH, ASK), await server.post(PATH, ASK | {name: IDLE[name]})
+
+    assert text_of(idle) == text_of(plain)
+
+
+def text_of(response: Any) -> str:
+    """The text of the first item."""
+    return str(response["output"][0]["content"][0]["text"])
+
+
+async def conversation_of(server: FakeServer, body: dict[str, Any]) -> int:
+    """How many tokens the model was shown."""
+    return int((await server.post(PATH, ASK | body))["usage"]["input_tokens"])
+
+
+async def test_answer_is_what_the_sdk_s_model_describes() -> None:
+    """Validated strictly, key by key."""
+    async with fake_server() as server:
+        answer = await server.post(PATH, ASK | {"tools": [TOOL | {"strict": True}], "tool_choice": "none"})
+
+    response = Response.model_validate(answer)
+    assert response.status == "incomplete"
+    assert response.output_text == text_of(answer)
+    assert (answer["store"], answer["truncation"], answer["background"]) == (True, "disabled", False)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"tools": [TOOL], "tool_choice": "required", "max_output_tokens": 200}]
+)
+async def test_last_event_of_a_stream_holds_the_whole_answer(fields: dict[str, Any]) -> None:
+    """Apart from ids and times."""
+    async with fake_server() as server:
+        whole = await server.post(PATH, ASK | fields)
+        events = await server.events(PATH, ASK | fields)
+
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    last = events[-1]["response"]
+    for response in (whole, last):
+        for item in response["output"]:
+            del item["id"]
+            item.pop("call_id", None)
+    assert (last["output"], last["usage"], last["status"]) == (
+        whole["output"],
+        whole["usage"],
+        whole["status"],
+    )
+
+
+async def test_items_are_the_conversation_that_chat_has() -> None:
+    """Instructions are a system message; calls and outputs are theirs; reasoning is not shown."""
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hi\nthere"},
+        {
+            "role": "assistant",
+            "content": "So:",
+            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": "ok"},
+    ]
+    parts = [{"type": "input_text", "text": "Hi"}, {"type": "input_text", "text": "there"}]
+    said = [{"type": "output_text", "text": "So:", "annotations": []}]
+    items = [
+        {"role": "user", "content": parts},
+        {"type": "reasoning", "id": "rs_1", "summary": []},
+        {"type": "message", "role": "assistant", "content": said, "id": "msg_1", "status": "completed"},
+        CALL,
+        OUTPUT,
+    ]
+    async with fake_server() as server:
+        chat = await server.post(
+            "/v1/chat/completions", {"model": "fake", "messages": messages, "seed": 7, "max_tokens": 12}
+        )
+        response = await server.post(PATH, ASK | {"input": items, "instructions": "Be brief."})
+
+    assert text_of(response) == chat["choices"][0]["message"]["content"]
+    assert response["usage"]["input_tokens"] == chat["usage"]["prompt_tokens"]
+
+
+async def test_a_stored_response_is_retrieved_listed_and_forgotten() -> None:
+    """As it was answered; the items newest first."""
+    async with fake_server() as server:
+        answer = await server.post(PATH, ASK | {"metadata": {"k": "v"}, "input": [USER, CALL, OUTPUT]})
+        one = f"{PATH}/{answer['id']}"
+        kept = (await server.client.get(one)).json()
+        listed = (await server.client.get(f"{one}/input_items")).json()
+        page = (await server.client.get(f"{one}/input_items?order=asc&limit=1")).json()
+        after = f"{one}/input_items?order=asc&after={page['last_id']}"
+        rest = (await server.client.get(after)).json()
+        deleted = (await server.client.delete(one)).json()
+        gone = await server.client.get(one)
+
+    assert kept == answer
+    assert [item["type"] for item in listed["data"]] == ["function_call_output", "function_call", "message"]
+    assert (page["has_more"], len(page["data"]), len(rest["data"])) == (True, 1, 2)
+    assert deleted == {"id": answer["id"], "object": "response", "deleted": True}
+    assert (gone.status_code, gone.json()["error"]["message"]) == (
+        404,
+        f"Response with id '{answer['id']}' not found.",
+    )
+
+
+async def test_stored_responses_and_stored_completions_never_meet() -> None:
+    """In no list and under no id."""
+    async with fake_server() as server:
+        answer = await server.post(PATH, ASK)
+        chat = {"model": "fake", "messages": [USER], "store": True}
+        completion = await server.post("/v1/chat/completions", chat)
+        listed = (await server.client.get("/v1/chat/completions")).json()
+        bare, other = answer["id"][5:], completion["id"][9:]
+        missed = await server.client.get(f"/v1/chat/completions/chatcmpl-{bare}")
+        missed_too = await server.client.get(f"{PATH}/resp_{other}")
+
+    assert [found["id"] for found in listed["data"]] == [completion["id"]]
+    assert (missed.status_code, missed_too.status_code) == (404, 404)
+
+
+async def test_a_response_goes_on_behind_another() -> None:
+    """With all that came before and none of the instructions, whatever is deleted meanwhile."""
+    async with fake_server() as server:
+        first = await server.post(PATH, ASK | {"instructions": "Be brief."})
+        second = await server.post(PATH, ASK | {"previous_response_id": first["id"], "input": "More"})
+        await server.client.delete(f"{PATH}/{first['id']}")
+        third = await server.post(PATH, ASK | {"previous_response_id": second["id"], "input": "Yet more"})
+        said = [
+            USER,
+            {"role": "assistant", "content": text_of(first)},
+            {"role": "user", "content": "More"},
+            {"role": "assistant", "content": text_of(second)},
+            {"role": "user", "content": "Yet more"},
+        ]
+        same = await server.post(PATH, ASK | {"input": said})
+
+    assert third["previous_response_id"] == second["id"]
+    assert text_of(third) == text_of(same)
+    assert third["usage"]["input_tokens"] == same["usage"]["input_tokens"]
+
+
+async def test_items_of_stored_responses_can_be_referred_to() -> None:
+    """As SDKs do that count on the store."""
+    async with fake_server() as server:
+        first = await server.post(PATH, ASK)
+        item = first["output"][0]
+        reference = {"type": "item_reference", "id": item["id"]}
+        by_id = await conversation_of(server, {"input": [USER, reference, USER]})
+        by_value = await conversation_of(server, {"input": [USER, item, USER]})
+        lost = await server.refusal(PATH, ASK | {"input": [reference | {"id": "msg_0"}]})
+
+    assert by_id == by_value
+    assert lost == ("input", None)
+
+
+async def test_nobody_goes_on_behind_another_s_response() -> None:
+    """A project's responses are its own."""
+    async with fake_server(api_key=("one", "two")) as server:
+        server.client.headers["authorization"] = "Bearer one"
+        first = await server.post(PATH, ASK)
+        server.client.headers["authorization"] = "Bearer two"
+        refused = await server.refusal(PATH, ASK | {"previous_response_id": first["id"]})
+        missed = await server.client.get(f"{PATH}/{first['id']}")
+
+    assert refused == ("previous_response_id", "previous_response_not_found")
+    assert missed.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("stored", "wish", "told"), [(True, False, None), (False, True, "store"), (False, None, None)]
+)
+async def test_what_is_not_stored_is_not_found(stored: bool, wish: bool | None, told: str | None) -> None:
+    """And who asked for it in vain is told."""
+    async with fake_server(store=stored) as server:
+        response = await server.client.post(PATH, json=ASK | {"store": wish})
+        answer = response.json()
+        missed = await server.client.get(f"{PATH}/{answer['id']}")
+
+    assert answer["store"] is False
+    assert response.headers.get("x-antiphon-ignored") == told
+    assert missed.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "refused"),
+    [
+        ({"input": None}, ("input", "missing_required_parameter")),
+        ({"input": []}, ("input", "empty_array")),
+        ({"input": [{"role": "wizard", "content": ""}]}, ("input[0].role", "invalid_value")),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]},
+            ("input[0].content[0].type", "invalid_value"),
+        ),
+        ({"input": [{"type": "computer_call"}]}, ("input[0].type", "invalid_value")),
+        ({"input": [CALL]}, ("input", None)),
+        ({"input": [OUTPUT]}, ("input", None)),
+        ({"input": "a" * 9000}, ("input", "context_length_exceeded")),
+        ({"previous_response_id": "resp_0"}, ("previous_response_id", "previous_response_not_found")),
+        ({"previous_response_id": "x"}, ("previous_response_id", "previous_response_not_found")),
+        ({"max_output_tokens": 0}, ("max_output_tokens", "integer_below_min_value")),
+        ({"top_logprobs": 21}, ("top_logprobs", "integer_above_max_value")),
+        ({"include": ["everything"]}, ("include[0]", "invalid_value")),
+        ({"truncation": "auto"}, ("truncation", "unsupported_parameter")),
+        ({"tools": [{"type": "web_search"}]}, ("tools[0].type", "unsupported_parameter")),
+        ({"tools": [{"type": "function"}]}, ("tools[0].name", "missing_required_parameter")),
+        ({"tool_choice": "required"}, ("tool_choice", None)),
+        ({"tools": [TOOL], "tool_choice": {"type": "function", "name": "g"}}, ("tool_choice", None)),
+        ({"text": {"format": {"type": "xml"}}}, ("text.format.type", "invalid_value")),
+        (
+            {"text": {"format": {"type": "json_schema", "schema": {}}}},
+            ("text.format.name", "missing_required_parameter"),
+        ),
+        (
+            {"text": {"format": {"type": "json_schema", "name": "n", "strict": True, "schema": {"not": {}}}}},
+            ("text.format.schema", None),
+        ),
+        (
+            {"tools": [TOOL | {"strict": True, "parameters": {"type": "object", "not": {}}}]},
+            ("tools[0].parameters", "invalid_function_parameters"),
+        ),
+    ],
+)
+async def test_what_cannot_be_done_is_refused_by_name(
+    fields: dict[str, Any], refused: tuple[str, str | None]
+) -> None:
+    """In the names of this API."""
+    async with fake_server() as server:
+        assert await server.refusal(PATH, ASK | fields) == refused
+
+
+async def test_strict_fields_refuses_what_nobody_knows() -> None:
+    """And without it the answer names it."""
+    async with fake_server() as server:
+        response = await server.client.post(PATH, json=ASK | {"temprature": 1})
+    async with fake_server(strict_fields=True) as server:
+        refused = await server.refusal(PATH, ASK | {"temprature": 1})
+
+    assert response.headers["x-antiphon-ignored"] == "temprature"
+    assert refused == ("temprature", "unknown_parameter")
+
+
+async def test_events_are_named_as_their_types() -> None:
+    """Clients listen for either."""
+    async with fake_server() as server:
+        response = await server.client.post(PATH, json=ASK | {"stream": True})
+
+    blocks = response.text.strip().split("\n\n")
+    names = [block.splitlines()[0].removeprefix("event: ") for block in blocks]
+    assert names[0] == "response.created"
+    assert names[-1] == "response.incomplete"
+    assert all(f'"type":"{name}"' in block for name, block in zip(names, blocks, strict=True))
