@@ -3,7 +3,7 @@
 It loads an IR folder, rewrites the model for paged attention, keeps the KV cache in tensors of its
 own and runs one batch of slices a call. It does not schedule, sample or own pages' meaning.
 
-Invariant (measured, see docs/decisions/0003 and 0018): with a KV cache in the type of compute, or in
+Invariant (measured, see docs/decisions/0003 and 0012): with a KV cache in the type of compute, or in
 8 bits with keys quantised by token, a slice's logits are bit-equal in any batch and for any division
 of a prompt into slices of at least two tokens. Slices of one token run another kernel, so they are
 not bit-equal to the same token in a longer slice; but several of them may be of one sequence, for all
