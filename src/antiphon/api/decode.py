@@ -112,7 +112,9 @@ def _request(values: FieldValues) -> ChatRequest:
         parallel_tool_calls=values[fields.PARALLEL_TOOL_CALLS] and not values[fields.FUNCTIONS],
         tier=tier_of(values),
         cache_key=values[fields.PROMPT_CACHE_KEY],
-        template_options=_template_options(values),
+        template_options=template_options(
+            values[fields.REASONING_EFFORT], values[fields.CHAT_TEMPLATE_KWARGS]
+        ),
     )
 
 
@@ -156,9 +158,8 @@ def check_choice(name: str, among: str, choice: ToolChoice | None, tools: tuple[
         raise InvalidValue(name, reason, code=None)
 
 
-def _template_options(values: FieldValues) -> Mapping[str, bool | str]:
+def template_options(effort: str | None, options: Mapping[str, bool | str]) -> Mapping[str, bool | str]:
     """The switches of the chat template; what is said of one by name wins over the effort."""
-    effort, options = values[fields.REASONING_EFFORT], values[fields.CHAT_TEMPLATE_KWARGS]
     if effort is None:
         return options
     thinks = effort != "none"

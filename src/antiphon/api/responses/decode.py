@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from antiphon.api.decode import body_cursor, check_choice, check_token_ids, sampling_options, tier_of
+from antiphon.api.decode import (
+    body_cursor,
+    check_choice,
+    check_token_ids,
+    sampling_options,
+    template_options,
+    tier_of,
+)
 from antiphon.api.options import ApiOptions
 from antiphon.api.responses import fields as own
 from antiphon.api.responses.items import InputItem
@@ -83,7 +90,9 @@ def _request(values: FieldValues) -> ChatRequest:
         parallel_tool_calls=values[fields.PARALLEL_TOOL_CALLS],
         tier=tier_of(values),
         cache_key=values[fields.PROMPT_CACHE_KEY],
-        template_options=values[fields.CHAT_TEMPLATE_KWARGS],
+        template_options=template_options(
+            (values[own.REASONING] or {}).get("effort"), values[fields.CHAT_TEMPLATE_KWARGS]
+        ),
     )
 
 

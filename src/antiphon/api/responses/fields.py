@@ -82,7 +82,10 @@ TRUNCATION: Field[str] = Field(
     "truncation", read_truncation, "disabled", reason="`disabled`; `auto` is refused: no prompt is cut."
 )
 REASONING: Field[Mapping[str, Any] | None] = Field(
-    "reasoning", read_reasoning, None, "without effect", "The models served do not reason; any level passes."
+    "reasoning",
+    read_reasoning,
+    None,
+    reason="`effort` is as chat's `reasoning_effort`. Thoughts are counted, not told; a summary is not made.",
 )
 BACKGROUND: Field[bool] = Field(
     "background",

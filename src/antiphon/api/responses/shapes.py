@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from antiphon.api.wire.fields import REASONING_EFFORT
 from antiphon.api.wire.reader import (
     Cursor,
     Reader,
@@ -36,7 +37,10 @@ _INCLUDABLE: Final = (
     "computer_call_output.output.image_url",
     "message.input_image.image_url",
 )
-_NO_SUCH_TOOL: Final = "This server runs no tools of its own: it calls functions of the client."
+_NO_SUCH_TOOL: Final = (
+    "Only functions are called here: custom tools are at /v1/chat/completions, and this server runs no "
+    "tools of its own."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +114,10 @@ def read_include(cursor: Cursor) -> frozenset[str]:
 
 
 def read_reasoning(cursor: Cursor) -> Mapping[str, Any]:
-    """How much to think, and what to tell of it; any level is accepted."""
+    """How much to think, and what to tell of it."""
     read_object(cursor)
-    for key in ("effort", "summary", "generate_summary"):
+    optional(cursor.field("effort"), REASONING_EFFORT.read, None)
+    for key in ("summary", "generate_summary"):
         optional(cursor.field(key), read_string, None)
     return read_object(cursor)
 

@@ -9,8 +9,12 @@ from openai.types.responses.response_create_params import (
     ResponseCreateParamsStreaming,
 )
 
+from antiphon.api.app import ApiOptions
+from antiphon.api.decode import decode_chat
+from antiphon.api.responses.decode import decode_response
 from antiphon.api.responses.fields import FIELDS
 from tests.unit.api.fake_server import FakeServer, fake_server
+from tests.unit.api.scripted import registry
 
 PATH = "/v1/responses"
 ASK: dict[str, Any] = {"model": "fake", "input": "Hi", "seed": 7, "max_output_tokens": 12}
@@ -28,7 +32,6 @@ REFUSED: dict[str, Any] = {
     "moderation": {"model": "omni"},
 }
 IDLE: dict[str, Any] = {
-    "reasoning": {"effort": "high", "summary": "auto"},
     "user": "u",
     "safety_identifier": "s",
     "prompt_cache_options": {"mode": "explicit"},
@@ -315,3 +318,17 @@ async def test_events_are_named_as_their_types() -> None:
     assert names[0] == "response.created"
     assert names[-1] == "response.incomplete"
     assert all(f'"type":"{name}"' in block for name, block in zip(names, blocks, strict=True))
+
+
+@pytest.mark.parametrize(("effort", "thinks"), [("none", False), ("low", True)])
+def test_effort_is_told_to_the_template_as_chat_tells_it(effort: str, thinks: bool) -> None:
+    """And repeated in the response."""
+    body = ASK | {"model": "m", "reasoning": {"effort": effort, "summary": "auto"}}
+    call = decode_response(body, registry(), ApiOptions())
+    chat = {"model": "m", "messages": [USER], "reasoning_effort": effort}
+
+    assert (
+        call.request.template_options == decode_chat(chat, registry(), ApiOptions()).request.template_options
+    )
+    assert call.request.template_options["enable_thinking"] is thinks
+    assert call.facts["reasoning"] == {"effort": effort, "summary": "auto"}
