@@ -160,4 +160,7 @@ def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
     # A process that forks has no threads; numpy's linear algebra would start some.
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "antiphon.engine.prober", str(descriptor)]
-    return subprocess.Popen(command, pass_fds=[descriptor], stdin=subprocess.DEVNULL, env=environment)
+    # In a group of its own: the server is ready before it is, and a terminal's signal would meet its imports.
+    return subprocess.Popen(
+        command, pass_fds=[descriptor], stdin=subprocess.DEVNULL, env=environment, process_group=0
+    )
