@@ -59,11 +59,12 @@ async def answer(engine: RayEngine, asked: GenerationRequest) -> list[EngineEven
 
 
 async def until_whole(engine: RayEngine, replicas: int = 2) -> None:
-    """Wait until so many replicas run and answer."""
+    """Wait until so many replicas run and have been heard of from now on."""
     async with asyncio.timeout(PATIENCE_S):
-        while len(replica_processes()) < replicas or isinstance(  # noqa: ASYNC110 - only asking tells
-            await answer(engine, request(0, 1)), EngineFailed
-        ):
+        while len(replica_processes()) != replicas:  # noqa: ASYNC110 - only asking tells
+            await asyncio.sleep(0.2)
+        engine._reports.clear()
+        while len(engine.replicas()) < replicas:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
 
 

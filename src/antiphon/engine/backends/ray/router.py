@@ -34,6 +34,8 @@ class PrefixRouter(RequestRouter):  # type: ignore[misc]  # Read as untyped.
         self._policy = policy
         self._affinity = PrefixAffinity()
         self._turns = itertools.count()
+        self._sent: dict[str, set[str]] = {}
+        """Ids of the requests that this router has in each replica's hands."""
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
@@ -49,15 +51,24 @@ class PrefixRouter(RequestRouter):  # type: ignore[misc]  # Read as untyped.
             return [[by_name[name]] for name in (*names[turn:], *names[:turn])]
         if self._policy == "random":
             return [random.sample(candidate_replicas, len(candidate_replicas))]
+        self._sent = {name: ids for name, ids in self._sent.items() if name in by_name}
         loads = {name: self._load(replica) for name, replica in by_name.items()}
         return [[by_name[name]] for name in self._affinity.rank(route.names, loads)]
 
     def on_request_routed(self, pending_request: PendingRequest, replica_id: ReplicaID, result: Any) -> None:
         """Remember where a prompt went."""
-        self._affinity.record(_route(pending_request).names, replica_id.unique_id)
+        name = replica_id.unique_id
+        self._affinity.record(_route(pending_request).names, name)
+        self._sent.setdefault(name, set()).add(pending_request.metadata.internal_request_id)
+
+    def on_request_completed(self, replica_id: ReplicaID, internal_request_id: str) -> None:
+        """It is in nobody's hands any more."""
+        self._sent.get(replica_id.unique_id, set()).discard(internal_request_id)
 
     def _load(self, replica: RunningReplica) -> int:
-        return self.replica_queue_len_cache.get(replica.replica_id) or 0
+        """Requests in its hands: those of this router at once, those of others as Ray heard of them last."""
+        heard = self.replica_queue_len_cache.get(replica.replica_id) or 0
+        return max(heard, len(self._sent.get(replica.replica_id.unique_id, ())))
 
 
 def _route(pending_request: PendingRequest | None) -> Route:
