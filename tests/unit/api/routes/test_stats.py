@@ -69,4 +69,4 @@ async def test_operators_listener_has_the_metrics_and_nothing_else() -> None:
     families = {family.name for family in text_string_to_metric_families(got.text)}
     assert families == {metric.name.removesuffix("_total") for metric in METRICS}
     assert got.headers["content-type"].startswith("text/plain")
-    assert (other.status_code, rebound.status_code) == (404, 421)
+    assert (other.status_code, rebound.status_code) == (404, 403)
