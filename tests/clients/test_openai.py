@@ -104,7 +104,8 @@ def test_required_tool(client: OpenAI, streamed: bool) -> None:
 def test_tool_loop(scripted_url: str) -> None:
     """The call, replayed as the client dumps it, and its result are accepted."""
     question = {"role": "user", "content": "What is the weather in San Francisco, CA?"}
-    tools: Any = [{"type": "function", "function": {"name": "get_weather"}}]
+    parameters = {"type": "object", "properties": {"location": {"type": "string"}}}
+    tools: Any = [{"type": "function", "function": {"name": "get_weather", "parameters": parameters}}]
     with OpenAI(base_url=scripted_url, api_key="any", max_retries=0) as client:
         asked = client.chat.completions.create(model="gpt-4o-mini", messages=[question], tools=tools)  # type: ignore[list-item]
         message = asked.choices[0].message
