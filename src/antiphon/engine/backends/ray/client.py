@@ -290,7 +290,7 @@ def _join(address: str | None, attempts: int = 3) -> None:
     silence_ray()
     try:
         ray.init(
-            address=address,
+            address=address or "local",  # Without one Ray would join any cluster it finds on the machine.
             namespace="antiphon",
             include_dashboard=False if address is None else None,
             log_to_driver=False,
