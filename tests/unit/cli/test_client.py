@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -23,6 +23,12 @@ def server(answer: bytes) -> Iterator[tuple[Endpoint, list[bytes]]]:
             with connection:
                 asked.append(connection.recv(1 << 16))
                 connection.sendall(answer)
+                # What of the request is unread at the close would make it a reset.
+                connection.shutdown(socket.SHUT_WR)
+                connection.settimeout(5)
+                with suppress(OSError):
+                    while connection.recv(1 << 16):
+                        pass
 
         thread = threading.Thread(target=serve)
         thread.start()
