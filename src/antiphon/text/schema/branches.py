@@ -1,4 +1,4 @@
-"""`oneOf` as `anyOf`, where its branches can be shown to exclude each other.
+"""`oneOf` as `anyOf`, where its branches can be shown to exclude each other; what `not` leaves.
 
 The proof looks at types, listed values, ranges, lengths, and at properties that one branch needs and
 the other forbids or describes otherwise. What it cannot show it does not claim.
@@ -10,6 +10,8 @@ from itertools import combinations
 from typing import Final
 
 from antiphon.text.schema.dialect import Document
+from antiphon.text.schema.operands import TYPES, Context, list_of
+from antiphon.text.schema.refusal import not_permitted
 from antiphon.text.schema.validator import SchemaMalformed, validator_of
 from antiphon.text.schema.values import same
 
@@ -47,6 +49,28 @@ def _needing_one_property(branches: Sequence[object]) -> list[object] | None:
         }
         for name in names
     ]
+
+
+def negated(schema: object, context: Context) -> object:
+    """What `not` leaves, where that can be said in types or by absent properties.
+
+    Raises:
+        SchemaUnheld: it cannot.
+    """
+    if isinstance(schema, bool):
+        return not schema
+    if isinstance(schema, dict) and not schema:
+        return False
+    if isinstance(schema, dict) and schema.keys() == {"type"}:
+        refused = [schema["type"]] if isinstance(schema["type"], str) else list_of(schema["type"])
+        if "integer" not in refused:
+            kept = [name for name in TYPES if name not in refused and name != "integer"]
+            return {"type": kept} if kept else False
+    if isinstance(schema, dict) and schema.keys() == {"required"} and len(list_of(schema["required"])) == 1:
+        others = [name for name in TYPES if name not in ("object", "integer")]
+        absent = {"type": "object", "properties": {str(list_of(schema["required"])[0]): False}}
+        return {"anyOf": [absent, {"type": others}]}
+    raise not_permitted("not", context)
 
 
 def disjoint(document: Document, first: object, second: object, depth: int) -> bool:

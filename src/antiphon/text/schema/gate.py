@@ -11,49 +11,37 @@ Invariant: an answer that is valid under the result is valid under the schema, i
 the schema names.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import permutations
-from types import MappingProxyType
 from typing import Final
 
-from antiphon.text.schema.branches import exactly_one
+from antiphon.text.schema.branches import exactly_one, negated
 from antiphon.text.schema.dialect import Document
 from antiphon.text.schema.finite import finite
-from antiphon.text.schema.formats import ANNOTATIONS, FORMATS, INTEGERS, NATIVE
-from antiphon.text.schema.numbers import NoNumber, held_numbers
-from antiphon.text.schema.patterns import PatternRefused, strict_pattern
+from antiphon.text.schema.numbers import held_numbers
+from antiphon.text.schema.operands import (
+    FAMILIES,
+    TYPES,
+    Context,
+    Schema,
+    branches_of,
+    given,
+    limits,
+    list_of,
+    mapping_of,
+    names_of,
+)
 from antiphon.text.schema.refusal import SchemaUnheld, not_permitted, unsatisfiable
+from antiphon.text.schema.scalars import held_pattern, number_keywords, string_keywords
 from antiphon.text.schema.values import valid_values
-
-Schema = Mapping[str, object]
-Context = tuple[str, ...]
 
 MAX_SCHEMAS: Final = 20_000
 """Schemas within a schema."""
 MAX_DEPTH: Final = 100
-_UNBOUNDED: Final = 1 << 20
-"""Lengths from here on are longer than any answer, and say nothing."""
 _MAX_ARRAYS: Final = 400
 """An array of unique values is held by listing what it may be; more than that is too much."""
 _MAX_DEPENDENT: Final = 4
 
-TYPES: Final = ("null", "boolean", "integer", "number", "string", "array", "object")
-_FAMILIES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
-    {
-        "number": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
-        "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
-        "array": frozenset(
-            {"items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains", "minContains"}
-            | {"maxContains", "unevaluatedItems", "additionalItems"}
-        ),
-        "object": frozenset(
-            {"properties", "patternProperties", "additionalProperties", "required", "minProperties"}
-            | {"maxProperties", "propertyNames", "dependentRequired", "dependentSchemas", "dependencies"}
-            | {"unevaluatedProperties"}
-        ),
-    }
-)
-"""Keywords by the type they speak of."""
 _REFUSED: Final = (
     *("dependentSchemas", "dependencies", "unevaluatedProperties", "unevaluatedItems"),
     *("$dynamicRef", "$recursiveRef"),
@@ -127,7 +115,7 @@ class _Gate:
         values = [schema["const"]] if "const" in schema else schema["enum"]
         assert isinstance(values, list)
         if "const" in schema and "enum" in schema:
-            values = [value for value in values if value in _list(schema["enum"])]
+            values = [value for value in values if value in list_of(schema["enum"])]
         fitting = valid_values(self._document, schema, values, context)
         if not fitting:
             raise unsatisfiable(context, "none of the listed values is valid")
@@ -154,9 +142,9 @@ class _Gate:
         """The types to write; empty where the schema says nothing of types or what they hold."""
         declared = schema.get("type")
         if declared is None:
-            spoken = tuple(family for family, keywords in _FAMILIES.items() if keywords & schema.keys())
+            spoken = tuple(family for family, keywords in FAMILIES.items() if keywords & schema.keys())
             return spoken if alone or not spoken else TYPES
-        names = [declared] if isinstance(declared, str) else _list(declared)
+        names = [declared] if isinstance(declared, str) else list_of(declared)
         if not names or not all(name in TYPES for name in names):
             raise SchemaUnheld(f"{declared!r} is not a valid type.", context)
         return tuple(
@@ -189,9 +177,9 @@ class _Gate:
     def _of_type(self, name: str, schema: Schema, context: Context, *, merged: bool) -> dict[str, object]:
         match name:
             case "integer" | "number":
-                return _numbers(schema, context, integer=name == "integer")
+                return number_keywords(schema, context, integer=name == "integer")
             case "string":
-                return _strings(schema, context)
+                return string_keywords(schema, context)
             case "array":
                 return self._array(schema, context, merged=merged)
             case "object":
@@ -201,27 +189,27 @@ class _Gate:
 
     def _combined(self, schema: Schema, context: Context, *, alone: bool) -> Iterator[object]:
         """What `$ref`, `allOf`, `anyOf`, `oneOf`, `not` and `dependentRequired` add."""
-        families = {keyword for keywords in _FAMILIES.values() for keyword in keywords} | {"type"}
+        families = {keyword for keywords in FAMILIES.values() for keyword in keywords} | {"type"}
         combinators = [k for k in ("$ref", "allOf", "anyOf", "oneOf") if k in schema]
         single = alone and len(combinators) == 1 and not families & schema.keys() and "not" not in schema
         if "$ref" in schema:
             yield self._reference(schema["$ref"], context)
         if "allOf" in schema:
-            members = _branches(schema, "allOf", context)
+            members = branches_of(schema, "allOf", context)
             lone = single and len(members) == 1
             for place, member in enumerate(members):
                 yield self._schema(member, (*context, "allOf", str(place)), merged=not lone)
         if "anyOf" in schema:
             yield self._alternatives(
-                _branches(schema, "anyOf", context), (*context, "anyOf"), merged=not single
+                branches_of(schema, "anyOf", context), (*context, "anyOf"), merged=not single
             )
         if "oneOf" in schema:
-            branches = exactly_one(self._document, _branches(schema, "oneOf", context))
+            branches = exactly_one(self._document, branches_of(schema, "oneOf", context))
             if branches is None:
                 raise not_permitted("oneOf", context)
             yield self._alternatives(branches, (*context, "oneOf"), merged=not single)
         if "not" in schema:
-            yield self._schema(_negated(schema["not"], context), (*context, "not"), merged=True)
+            yield self._schema(negated(schema["not"], context), (*context, "not"), merged=True)
         if "dependentRequired" in schema:
             yield from self._dependent(schema["dependentRequired"], context)
 
@@ -248,25 +236,25 @@ class _Gate:
         return {"$ref": f"#/$defs/{self._names[reference]}"}
 
     def _dependent(self, value: object, context: Context) -> Iterator[object]:
-        dependents = _mapping(value, "dependentRequired", context)
+        dependents = mapping_of(value, "dependentRequired", context)
         if len(dependents) > _MAX_DEPENDENT:
             raise not_permitted("dependentRequired", context)
         for name, needed in dependents.items():
             absent = {"type": "object", "properties": {name: False}}
-            present = {"type": "object", "required": [name, *_names(needed, "dependentRequired", context)]}
+            present = {"type": "object", "required": [name, *names_of(needed, "dependentRequired", context)]}
             yield {"anyOf": [present, absent, {"type": [t for t in TYPES if t not in ("object", "integer")]}]}
 
     def _array(self, schema: Schema, context: Context, *, merged: bool) -> dict[str, object]:
         if "contains" in schema and schema.get("minContains") != 0:
             raise not_permitted("contains", context)
-        low, high = _limits(schema, "minItems", "maxItems", context)
+        low, high = limits(schema, "minItems", "maxItems", context)
         if schema.get("uniqueItems") is True and (high is None or high > 1):
             return {"enum": self._unique(schema, low, high, context)}
         result: dict[str, object] = {}
         if "prefixItems" in schema:
             result["prefixItems"] = [
                 self._schema(item, (*context, "prefixItems", str(place)), merged=merged)
-                for place, item in enumerate(_list(schema["prefixItems"]))
+                for place, item in enumerate(list_of(schema["prefixItems"]))
             ]
         items = schema.get("items", True)
         if not isinstance(items, dict | bool):
@@ -274,7 +262,7 @@ class _Gate:
         rest = self._item(items, (*context, "items"), merged=merged and "items" not in schema)
         if rest is not True:
             result["items"] = rest
-        return result | _given(minItems=low or None, maxItems=high)
+        return result | given(minItems=low or None, maxItems=high)
 
     def _item(self, items: object, context: Context, *, merged: bool) -> object:
         try:
@@ -301,10 +289,10 @@ class _Gate:
         return arrays
 
     def _object(self, schema: Schema, context: Context, *, merged: bool) -> dict[str, object]:
-        properties = _mapping(schema.get("properties", {}), "properties", context)
-        patterns = _mapping(schema.get("patternProperties", {}), "patternProperties", context)
-        required = _names(schema.get("required", []), "required", context)
-        low, high = _limits(schema, "minProperties", "maxProperties", context)
+        properties = mapping_of(schema.get("properties", {}), "properties", context)
+        patterns = mapping_of(schema.get("patternProperties", {}), "patternProperties", context)
+        required = names_of(schema.get("required", []), "required", context)
+        low, high = limits(schema, "minProperties", "maxProperties", context)
         extra = schema.get("additionalProperties")
         if "propertyNames" in schema:
             properties, patterns, extra = self._named(schema, properties, patterns, extra, context)
@@ -316,7 +304,9 @@ class _Gate:
             }
         if patterns:
             result["patternProperties"] = {
-                _pattern(name, context): self._property(value, (*context, "patternProperties", name), False)
+                held_pattern(name, context): self._property(
+                    value, (*context, "patternProperties", name), False
+                )
                 for name, value in patterns.items()
             }
         described = all(name in properties for name in required) and low <= len(properties)
@@ -330,7 +320,7 @@ class _Gate:
         low = 0 if low <= len(set(required)) else low
         closed = result.get("additionalProperties") is False and not patterns
         high = None if high is not None and closed and len(properties) <= high else high
-        return result | _given(minProperties=low or None, maxProperties=high)
+        return result | given(minProperties=low or None, maxProperties=high)
 
     def _property(self, schema: object, context: Context, required: bool) -> object:
         """The schema of a property; one that can never be there is left out of every answer."""
@@ -360,76 +350,17 @@ class _Gate:
         return {}, {str(names.get("pattern", "")): rest}, False
 
 
-def _numbers(schema: Schema, context: Context, *, integer: bool) -> dict[str, object]:
-    try:
-        keywords = held_numbers(schema, integer=integer)
-    except NoNumber as none:
-        raise unsatisfiable(context, str(none)) from None
-    limits = INTEGERS.get(str(schema.get("format")))
-    if limits and integer and "enum" not in keywords:
-        bounds = dict(schema) | {"exclusiveMinimum": max(limits[0] - 1, -(10**18))}
-        if limits[1] < 10**18 and not isinstance(schema.get("maximum"), int | float):
-            bounds["maximum"] = limits[1]
-        return held_numbers({**bounds, "minimum": schema.get("minimum", limits[0])}, integer=True)
-    return keywords
-
-
-def _strings(schema: Schema, context: Context) -> dict[str, object]:
-    low, high = _limits(schema, "minLength", "maxLength", context)
-    patterns = [_pattern(schema["pattern"], context)] if "pattern" in schema else []
-    result: dict[str, object] = _given(minLength=low or None, maxLength=high)
-    kind = schema.get("format")
-    if isinstance(kind, str) and kind in NATIVE:
-        result["format"] = kind
-    elif isinstance(kind, str) and kind in FORMATS:
-        patterns += FORMATS[kind]
-    elif kind is not None and kind not in ANNOTATIONS | INTEGERS.keys():
-        raise SchemaUnheld(f"{kind!r} is not a valid format.", context)
-    if patterns:
-        result["pattern"] = patterns[0]
-    if len(patterns) > 1:
-        result["allOf"] = [{"type": "string", "pattern": pattern} for pattern in patterns[1:]]
-    return result
-
-
-def _pattern(value: object, context: Context) -> str:
-    if not isinstance(value, str):
-        raise SchemaUnheld("a pattern must be a string.", context)
-    try:
-        return strict_pattern(value)
-    except PatternRefused as refused:
-        raise SchemaUnheld(f"the pattern {value[:80]!r} cannot be held: {refused}.", context) from None
-
-
-def _negated(schema: object, context: Context) -> object:
-    """What `not` leaves, where that can be said in types or by absent properties."""
-    if isinstance(schema, bool):
-        return not schema
-    if isinstance(schema, dict) and not schema:
-        return False
-    if isinstance(schema, dict) and schema.keys() == {"type"}:
-        refused = [schema["type"]] if isinstance(schema["type"], str) else _list(schema["type"])
-        if "integer" not in refused:
-            kept = [name for name in TYPES if name not in refused and name != "integer"]
-            return {"type": kept} if kept else False
-    if isinstance(schema, dict) and schema.keys() == {"required"} and len(_list(schema["required"])) == 1:
-        others = [name for name in TYPES if name not in ("object", "integer")]
-        absent = {"type": "object", "properties": {str(_list(schema["required"])[0]): False}}
-        return {"anyOf": [absent, {"type": others}]}
-    raise not_permitted("not", context)
-
-
 def _without_listed_numbers(schema: dict[str, object]) -> dict[str, object]:
     """Listed values of one type beside other types become a branch of their own."""
     if "enum" not in schema:
         return schema
     if isinstance(schema["type"], str):
         return {"enum": schema["enum"]}
-    listed = _list(schema["enum"])
+    listed = list_of(schema["enum"])
     family = "array" if listed and isinstance(listed[0], list) else "number"
     others = [
         name
-        for name in _list(schema["type"])
+        for name in list_of(schema["type"])
         if name not in (family, "integer" if family == "number" else family)
     ]
     rest = {key: value for key, value in schema.items() if key != "enum"} | {"type": others}
@@ -443,53 +374,10 @@ def _finite_values(schema: object) -> list[object] | None:
     if "const" in schema:
         return [schema["const"]]
     if "enum" in schema:
-        return _list(schema["enum"])
+        return list_of(schema["enum"])
     if schema.get("type") == "boolean":
         return [True, False]
     return None
-
-
-def _limits(schema: Schema, low: str, high: str, context: Context) -> tuple[int, int | None]:
-    least, most = _count(schema, low, context) or 0, _count(schema, high, context)
-    if most is not None and least > most:
-        raise unsatisfiable(context, f"'{low}' is greater than '{high}'")
-    return least, None if most is None or most >= _UNBOUNDED else most
-
-
-def _count(schema: Schema, keyword: str, context: Context) -> int | None:
-    value = schema.get(keyword)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != int(value):
-        raise SchemaUnheld(f"'{keyword}' must be a non-negative integer.", context)
-    return int(value)
-
-
-def _given(**keywords: int | None) -> dict[str, object]:
-    return {name: value for name, value in keywords.items() if value is not None}
-
-
-def _branches(schema: Schema, keyword: str, context: Context) -> list[object]:
-    branches = schema[keyword]
-    if not isinstance(branches, list) or not branches:
-        raise SchemaUnheld(f"'{keyword}' must be a non-empty array.", context)
-    return branches
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _names(value: object, keyword: str, context: Context) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise SchemaUnheld(f"'{keyword}' must be an array of strings.", context)
-    return [name for name in value if isinstance(name, str)]
-
-
-def _mapping(value: object, keyword: str, context: Context) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise SchemaUnheld(f"'{keyword}' must be an object.", context)
-    return value
 
 
 def _context_of(reference: str) -> Context:
