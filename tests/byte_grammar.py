@@ -19,7 +19,7 @@ def accepts(compiler: ConstraintCompiler, constraint: Constraint, text: str) -> 
     matcher = compiler.compile(constraint)
     for byte in text.encode():
         token = _TOKEN_OF_BYTE[byte]
-        if matcher.finished or token not in matcher.allowed():
+        if matcher.finished or token not in matcher.allowed() or not matcher.may_follow(token):
             return False
         matcher.consume(token)
     return matcher.finished or EOS in matcher.allowed()

@@ -27,6 +27,7 @@ from antiphon.engine.constraint import ConstraintBroken, ConstraintCompiler, Mat
 from antiphon.engine.probing import ConstraintProber
 from antiphon.models.folder import PreparedModel
 from antiphon.models.tokenizer import load_tokenizer
+from antiphon.service.schemas import constraint_of
 from antiphon.text.schema.gate import held
 from antiphon.text.schema.refusal import SchemaUnheld
 from antiphon.text.schema.validator import AnswerInvalid, AnswerValidator, SchemaMalformed
@@ -52,9 +53,9 @@ class Outcome:
     refusal: str | None = None
     valid: int = 0
     cut: int = 0
-    """Answers that did not end in time, and answers that met a limit."""
-    doubled: int = 0
-    """Not valid for one reason only: an object has a name twice, which the grammar cannot rule out."""
+    """Answers that did not end in time."""
+    broken: int = 0
+    """Answers that met a limit of the grammar engine or a dead end: errors, had a server given them."""
     violated: list[str] = field(default_factory=list)
 
 
@@ -97,14 +98,18 @@ class Proof:
         """Take a schema the server's way, and draw answers if it is accepted."""
         try:
             validator = AnswerValidator(schema)
-            text = json.dumps(held(schema), ensure_ascii=False)
-            constraint = Constraint("json_schema", text)
+            constraint = constraint_of(held(schema))
             await self._check(constraint)
         except (SchemaMalformed, SchemaUnheld, SchemaRefused) as refused:
             return Outcome(str(getattr(refused, "reason", refused)))
         matcher, chance, outcome = self._compiler.compile(constraint), Random(0), Outcome()
         for _ in range(answers):
-            self._judge(self._answer(matcher.copy(), chance), validator, outcome)
+            try:
+                text = self._answer(matcher.copy(), chance)
+            except ConstraintBroken:
+                outcome.broken += 1
+            else:
+                self._judge(text, validator, outcome)
         return outcome
 
     async def _check(self, constraint: Constraint) -> None:
@@ -115,16 +120,19 @@ class Proof:
         raise SchemaRefused("", "the machine is too busy to try it.")
 
     def _answer(self, matcher: Matcher, chance: Random) -> str | None:
-        """One answer; None where it does not end. The longer it gets, the more it wants to end."""
+        """One answer; None where it does not end. The longer it gets, the more it wants to end.
+
+        Raises:
+            ConstraintBroken: nothing may follow.
+        """
         said = bytearray()
         for position in range(MAX_TOKENS):
-            try:
-                allowed = matcher.allowed()
-            except ConstraintBroken:
-                return None
+            allowed = matcher.allowed()
             ending = [token for token in self._compiler.closing_tokens if token in allowed]
             hurry = chance.random() < 0.15 + 0.8 * position / MAX_TOKENS
             token = ending[0] if ending and hurry else int(chance.choice(allowed))
+            if not matcher.may_follow(token):
+                continue
             if token in self._compiler.eos_token_ids:
                 return said.decode()
             said += self._bytes(token)
@@ -140,10 +148,7 @@ class Proof:
         try:
             validator.check(text)
         except AnswerInvalid as invalid:
-            if "two properties" in str(invalid):
-                outcome.doubled += 1
-            else:
-                outcome.violated.append(f"{text}: {invalid}")
+            outcome.violated.append(f"{text}: {invalid}")
         else:
             outcome.valid += 1
 
@@ -175,7 +180,7 @@ async def run(proof: Proof, cases: Iterable[Case], answers: int) -> dict[str, Co
             counts = table.setdefault(row, Counter())
             counts["refused" if outcome.refusal else "accepted"] += 1
             counts.update(
-                valid=outcome.valid, cut=outcome.cut, doubled=outcome.doubled, violated=len(outcome.violated)
+                valid=outcome.valid, cut=outcome.cut, broken=outcome.broken, violated=len(outcome.violated)
             )
     return table
 

@@ -99,7 +99,7 @@ class Bench:
 
     def _matcher(self) -> Matcher:
         plain = self.compiler.compile(self.constraint)
-        matcher = TimedMatcher(plain._matcher, self.rig.backend.vocab_size)
+        matcher = TimedMatcher(plain._matcher, plain._vocabulary)
         matcher.masks_s, matcher.forced_s = self.masks_s, self.forced_s
         return matcher
 

@@ -40,6 +40,9 @@ class Constraint:
     kind: Literal["json_schema", "regex", "lark"]
     text: str
     """A JSON Schema as JSON text, a regular expression, or a Lark grammar."""
+    json_behind: tuple[str, ...] = ()
+    """Texts behind which JSON stands whose objects have free names: no name may come twice in one of
+    them, which no grammar can say. The empty text is the beginning."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,16 @@ gets its own copy, a `Matcher`, which says what tokens may come next. Compilatio
 to seconds and releases the interpreter lock, so callers run it off the step loop; `prober` has
 tried each constraint before in a process of its own, so here it is known to be bounded.
 
-Invariant: a matcher never allows a token after which the constraint could not be completed, and
+What a grammar cannot say, that no object has one name twice, is asked of each token that is about to
+be taken: `may_follow`.
+
+Invariant: a matcher never takes a token after which the constraint could not be completed, and
 allows end-of-sequence exactly where the text so far satisfies it.
 """
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Final
 
 import llguidance
@@ -18,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from antiphon.core.generation import Constraint
+from antiphon.text.object_names import ObjectNames
 
 _MAX_CACHED_BYTES: Final = 128 << 20
 _MAX_TEXT: Final = 256 * 1024
@@ -25,6 +30,9 @@ _BYTES_EACH: Final = 48 * 1024
 _BYTES_PER_CHARACTER: Final = 256
 """What a prototype keeps in memory, by the length of its text (measured: 52 KiB for five properties in
 260 characters, 33 MiB for 5,000 in 130,000)."""
+_MAX_PLACES: Final = 64
+"""Places of names that are looked at for one token, at some 0.2 ms."""
+_LETTERS: Final = b'"aeinorst_0123456789'
 _LIMITS: Final = llguidance.LLParserLimits(max_lexer_states=50_000, verbose_errors=False)
 """The library's own, which bound a mask to some 20 ms, but fewer lexer states: at up to 2 kB each they
 are what grows while tokens are drawn."""
@@ -38,16 +46,36 @@ class ConstraintBroken(Exception):
     """The matcher refused a token it had allowed, or ran into a limit in mid-generation."""
 
 
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The tokens that matchers speak of."""
+
+    tokenizer: llguidance.LLTokenizer
+    size: int
+    byte_tokens: tuple[tuple[int, bytes], ...]
+    """Tokens of one byte, as far as there are any: quotes and letters first."""
+
+    def bytes_of(self, token: int) -> bytes:
+        """What a token spells; control tokens as templates write them."""
+        return bytes(self.tokenizer.decode_bytes([token]))
+
+
 class Matcher:
     """The state of one constraint over one growing choice. Not shared between choices."""
 
-    def __init__(self, matcher: llguidance.LLMatcher, vocab_size: int) -> None:
+    def __init__(
+        self, matcher: llguidance.LLMatcher, vocabulary: Vocabulary, names: ObjectNames | None = None
+    ) -> None:
+        """`names` watches over the names of objects where they are free."""
         self._matcher = matcher
-        self._vocab_size = vocab_size
+        self._vocabulary = vocabulary
+        self._names = names
+        self._allowed: NDArray[np.intp] | None = None
+        """What the library said of the present state, without what `may_follow` refused."""
 
     def copy(self) -> "Matcher":
         """Another one in the same state."""
-        return Matcher(self._matcher.deep_copy(), self._vocab_size)
+        return Matcher(self._matcher.deep_copy(), self._vocabulary, self._names)
 
     @property
     def finished(self) -> bool:
@@ -60,11 +88,48 @@ class Matcher:
         Raises:
             ConstraintBroken: a limit was hit or nothing may follow.
         """
-        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-        ids = np.flatnonzero(np.unpackbits(bits, bitorder="little")[: self._vocab_size])
-        if self._matcher.is_error() or not len(ids):
+        if self._allowed is None:
+            bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+            bools = np.unpackbits(bits, bitorder="little").view(np.bool_)
+            self._allowed = np.flatnonzero(bools[: self._vocabulary.size])
+        if self._matcher.is_error() or not len(self._allowed):
             raise ConstraintBroken
-        return ids
+        return self._allowed
+
+    def may_follow(self, token: int) -> bool:
+        """Whether an allowed token may really be taken.
+
+        Not if an object would get a name that it has, or if only such names were left. From then on
+        the token is not allowed any more, so whoever draws, draws again.
+        """
+        if self._names is None or self._allowed is None:
+            return True
+        names = self._names.after(self._vocabulary.bytes_of(token))
+        if names is not None and (not names.at_risk or self._is_new_name_left(token, names)):
+            return True
+        self._allowed = self._allowed[self._allowed != token]
+        return False
+
+    def _is_new_name_left(self, token: int, names: ObjectNames) -> bool:
+        """Whether behind this token the constraint has a name that is not there already.
+
+        Looks along the names that are, byte by byte, for a place where another way leads off: that
+        is nearly always the next byte. Where the search gets long it says no, which is safe.
+        """
+        ways = [([token], names)]
+        for _ in range(_MAX_PLACES):
+            if not ways:
+                return False
+            path, names = ways.pop()
+            for step, byte in self._vocabulary.byte_tokens:
+                if self._matcher.validate_tokens([*path, step]) <= len(path):
+                    continue
+                further = names.after(byte)
+                if further is not None and not further.at_risk:
+                    return True
+                if further is not None:
+                    ways.append(([*path, step], further))
+        return False
 
     def forced(self) -> list[int]:
         """The tokens that must come next, as far as there is no choice: each alone in its mask.
@@ -80,6 +145,11 @@ class Matcher:
         Raises:
             ConstraintBroken: it is not allowed after all.
         """
+        if self._names is not None:
+            self._names = self._names.after(self._vocabulary.bytes_of(token))
+            if self._names is None:
+                raise ConstraintBroken
+        self._allowed = None
         if not self._matcher.consume_token(token):
             raise ConstraintBroken
 
@@ -91,7 +161,7 @@ class ConstraintCompiler:
         self._tokenizer = llguidance.LLTokenizer(
             tokenizer_json, n_vocab=vocab_size, eos_token=list(eos_token_ids)
         )
-        self._vocab_size = vocab_size
+        self._vocabulary = Vocabulary(self._tokenizer, vocab_size, _byte_tokens(self._tokenizer))
         self.eos_token_ids = eos_token_ids
         self.closing_tokens = (*eos_token_ids, *self._single_tokens('"}]'))
         """Tokens that end texts, strings, objects and arrays."""
@@ -109,8 +179,12 @@ class ConstraintCompiler:
         if matcher is None:
             prototype = self._build(constraint)
             self._remember(constraint, prototype)
-            matcher = Matcher(prototype.deep_copy(), self._vocab_size)
+            matcher = self._matcher(constraint, prototype)
         return matcher
+
+    def _matcher(self, constraint: Constraint, prototype: llguidance.LLMatcher) -> Matcher:
+        names = ObjectNames(constraint.json_behind) if constraint.json_behind else None
+        return Matcher(prototype.deep_copy(), self._vocabulary, names)
 
     def _single_tokens(self, characters: str) -> list[int]:
         tokenized = map(self._tokenizer.tokenize_str, characters)
@@ -123,7 +197,7 @@ class ConstraintCompiler:
             if prototype is None:
                 return None
             self._prototypes.move_to_end(constraint)
-        return Matcher(prototype.deep_copy(), self._vocab_size)
+        return self._matcher(constraint, prototype)
 
     @property
     def cached_bytes(self) -> int:
@@ -150,6 +224,13 @@ class ConstraintCompiler:
         if matcher.is_error():
             raise ConstraintRefused(_first_line(matcher.get_error()))
         return matcher
+
+
+def _byte_tokens(tokenizer: llguidance.LLTokenizer) -> tuple[tuple[int, bytes], ...]:
+    """Those that there are of the bytes that strings are made of."""
+    values = dict.fromkeys((*_LETTERS, *range(0x20, 0x100)))
+    spelled = ((tokenizer.tokenize_bytes(bytes([value])), bytes([value])) for value in values)
+    return tuple((tokens[0], byte) for tokens, byte in spelled if len(tokens) == 1)
 
 
 def _grammar(constraint: Constraint) -> str:

@@ -10,6 +10,7 @@ by `submit` gets, per choice, exactly one end, or one failure, or is cancelled.
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from antiphon.core.generation import EndReason, GenerationRequest, TokenDelta, TokenLogprob
@@ -175,14 +176,7 @@ class EngineLoop:
         spec, params = sequence.request.spec, sequence.request.spec.sampling
         matcher = self._matchers.get(sequence)
         endings = self._ending_tokens(spec)
-        banned = endings if sequence.generated < spec.min_tokens else ()
-        history = sampler.History(spec.prompt, sequence.counts)
-        token = sampler.draw(
-            sampler.adjust(row, params, history, banned),
-            params,
-            sampler.uniform(params.seed, sequence.choice, sequence.generated),
-            self._timed(matcher.allowed) if matcher else None,
-        )
+        token = self._pick(sequence, row, matcher, endings)
         if token in endings or (matcher and token in self._eos):
             return self._end(sequence, "stop", None)
         logprobs: tuple[TokenLogprob, ...] = ()
@@ -194,6 +188,24 @@ class EngineLoop:
             tokens += forced
         delta = TokenDelta(sequence.choice, tuple(tokens), logprobs)
         return self._end(sequence, end, delta) if end else _emitted(sequence, delta)
+
+    def _pick(
+        self, sequence: SequenceState, row: Logits, matcher: Matcher | None, endings: frozenset[int]
+    ) -> int:
+        """Draw the next token; again, and without it, where the constraint lets it not follow after all."""
+        spec, params = sequence.request.spec, sequence.request.spec.sampling
+        banned = endings if sequence.generated < spec.min_tokens else ()
+        history = sampler.History(spec.prompt, sequence.counts)
+        row = sampler.adjust(row, params, history, banned)
+        attempt = 0
+        while True:
+            number = sampler.uniform(params.seed, sequence.choice, sequence.generated, attempt)
+            if matcher is None:
+                return sampler.draw(row, params, number)
+            token = sampler.draw(row, params, number, self._timed(matcher.allowed))
+            if token in endings or self._timed(partial(matcher.may_follow, token)):
+                return token
+            attempt += 1
 
     def _take(self, sequence: SequenceState, token: int, matcher: Matcher | None) -> EndReason | None:
         """Append a token; says whether the choice is over with it."""

@@ -158,14 +158,22 @@ def _walk(matcher: Matcher, ends: frozenset[int], choose: Callable[[list[int]], 
     for _ in range(tokens):
         if matcher.finished:
             return
+        token = _pick(matcher, choose)
+        if token in ends:
+            return
+        matcher.consume(token)
+
+
+def _pick(matcher: Matcher, choose: Callable[[list[int]], int]) -> int:
+    """A token that may follow; raises as `_walk`."""
+    while True:
         began = time.process_time()
         allowed = matcher.allowed()
         if time.process_time() - began > _MASK_CPU_S:
             raise TimeoutError
         token = choose(allowed.tolist())
-        if token in ends:
-            return
-        matcher.consume(token)
+        if matcher.may_follow(token):
+            return token
 
 
 def _nearest_end(closing: tuple[int, ...]) -> Callable[[list[int]], int]:

@@ -65,7 +65,8 @@ class ConstraintProber:
             SchemaRefused: it may not, with an empty `name`.
             Overloaded: too many are being tried, or the machine is too busy to try it.
         """
-        digest = hashlib.sha256(f"{constraint.kind} {constraint.text}".encode()).digest()
+        whole = f"{constraint.kind} {constraint.json_behind} {constraint.text}"
+        digest = hashlib.sha256(whole.encode()).digest()
         if digest not in self._refusals:
             self._remember(digest, await self._tried(digest, constraint))
         self._refusals.move_to_end(digest)

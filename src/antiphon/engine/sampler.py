@@ -34,9 +34,13 @@ class History:
     """Generated tokens and how often."""
 
 
-def uniform(seed: int, choice: int, position: int) -> float:
-    """The random number in [0, 1) of one position of one choice: a hash, so any order works."""
-    digest = hashlib.blake2b(struct.pack("<qqq", seed, choice, position), digest_size=8).digest()
+def uniform(seed: int, choice: int, position: int, attempt: int = 0) -> float:
+    """The random number in [0, 1) of one position of one choice: a hash, so any order works.
+
+    `attempt` counts the draws of this position that were of no use.
+    """
+    again = struct.pack("<q", attempt) if attempt else b""
+    digest = hashlib.blake2b(struct.pack("<qqq", seed, choice, position) + again, digest_size=8).digest()
     return float(int.from_bytes(digest, "little") >> 11) * 2.0**-53
 
 

@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 from antiphon.core.errors import SchemaRefused
 from antiphon.core.generation import Constraint
 from antiphon.core.ports import Engine
+from antiphon.text.schema.free_names import has_free_names
 from antiphon.text.schema.gate import held
 from antiphon.text.schema.parity import check_subset
 from antiphon.text.schema.refusal import SchemaUnheld
@@ -128,5 +129,10 @@ def _prepare(schema: Mapping[str, object]) -> HeldSchema:
         validator = AnswerValidator(schema)
     except SchemaMalformed as malformed:
         raise SchemaUnheld(f"{malformed}.") from None
-    text = json.dumps(rewritten, ensure_ascii=False, separators=(",", ":"))
-    return HeldSchema(rewritten, Constraint("json_schema", text), validator)
+    return HeldSchema(rewritten, constraint_of(rewritten), validator)
+
+
+def constraint_of(schema: Mapping[str, object]) -> Constraint:
+    """What to compile for a held schema."""
+    text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    return Constraint("json_schema", text, ("",) if has_free_names(schema) else ())

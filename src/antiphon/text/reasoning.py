@@ -66,7 +66,14 @@ def behind_reasoning(
     whole = f"{thought} SPACE answer".strip()
     start = f"start: {whole}" if block.begun else f"start: {whole} | answer"
     rules = (start, rule, "SPACE: /[ \\n\\r\\t]{0,4}/", constraint_rule("answer", constraint))
-    return Constraint("lark", "\n".join(rules) + "\n")
+    return Constraint("lark", "\n".join(rules) + "\n", _json_behind(constraint.json_behind, block))
+
+
+def _json_behind(behind: tuple[str, ...], block: ReasoningBlock) -> tuple[str, ...]:
+    """Where JSON stands if the block may come first: what was at the beginning is behind it, too."""
+    if "" not in behind:
+        return behind
+    return (*(text for text in behind if text or not block.begun), block.closing)
 
 
 class ReasoningSplitter:

@@ -149,7 +149,7 @@ def test_matcher_that_breaks_ends_its_request_alone(caplog: pytest.LogCaptureFix
     driver = rig()
     whole = compiler().compile(PET)
     broken = pet("broken", choices=2)
-    driver.loop.submit(broken, [Breaking(whole._matcher, EOS + 1), whole])
+    driver.loop.submit(broken, [Breaking(whole._matcher, whole._vocabulary), whole])
     (good,) = answer_beside(driver, pet("good"))
 
     assert driver.failed == ["broken"]

@@ -1,6 +1,5 @@
 """Opening completions: what is refused, and what the engine is asked for."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -27,6 +26,7 @@ from antiphon.core.messages import (
 )
 from antiphon.engine.backends.fake import FakeTokenizer, Script, say
 from antiphon.service.completions import CompletionsOptions
+from antiphon.service.schemas import constraint_of
 from antiphon.text.response_format import ANY_OBJECT
 from antiphon.text.schema.gate import held
 from tests.unit.service.serving import HELLO, Server
@@ -124,7 +124,7 @@ async def test_text_that_looks_like_a_control_token_stays_text() -> None:
 
 def any_object() -> Constraint:
     """What holds an answer to an object of any shape."""
-    return Constraint("json_schema", json.dumps(held(ANY_OBJECT), separators=(",", ":")))
+    return constraint_of(held(ANY_OBJECT))
 
 
 async def test_json_mode_constrains_to_an_object() -> None:

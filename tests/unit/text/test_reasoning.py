@@ -123,6 +123,19 @@ def test_constraint_begins_behind_the_block(
     assert [text for text in refused if accepts(compiler, held, text)] == []
 
 
+@pytest.mark.parametrize(
+    ("block", "text"), [(BEGUN, '{{"</think> {}'), (MAYBE, '<think>{"a":1,"a":2}</think>{}'), (MAYBE, "{}")]
+)
+def test_free_names_are_watched_behind_the_block_alone(
+    block: ReasoningBlock, text: str, compiler: ConstraintCompiler
+) -> None:
+    """Thoughts may say a name twice, the object behind them must not."""
+    held = behind_reasoning(Constraint("json_schema", '{"type":"object"}', ("",)), block, {})
+    once, twice = (text.replace("{}", each) for each in ('{"a":1}', '{"a":1,"a":2}'))
+
+    assert [accepts(compiler, held, each) for each in (once, twice)] == [True, False]
+
+
 def test_tags_that_are_control_tokens_are_held_as_such() -> None:
     """They are one token each, which no text holds."""
     rules = behind_reasoning(OBJECT, MAYBE, {"<think>": 7, "</think>": 8}).text

@@ -14,6 +14,7 @@ from typing import Final
 from antiphon.core.generation import Constraint
 from antiphon.core.messages import FunctionTool, ToolChoice
 from antiphon.text.lark import Spelling, json_rule, nested_rule, text_to, text_without, unless_from
+from antiphon.text.schema.free_names import has_free_names
 from antiphon.text.tools.custom import INPUT_OPENING
 from antiphon.text.tools.syntax import HERMES, CallSyntax
 
@@ -58,7 +59,10 @@ def tool_constraint(
     several = parallel and choice.mode != "named" and rules.syntax.between is not None
     grammar = _Grammar(rules, callable_tools, MAX_CALLS if several else 1)
     lines = [*grammar.start(choice.mode == "auto", answer, openings), *grammar.calls()]
-    return Constraint("lark", "\n".join(lines) + "\n")
+    behind = grammar.json_behind()
+    if choice.mode == "auto" and answer is not None:
+        behind |= set(answer.json_behind)
+    return Constraint("lark", "\n".join(lines) + "\n", tuple(sorted(behind)))
 
 
 def arguments_schema(parameters: Mapping[str, object]) -> Mapping[str, object]:
@@ -145,6 +149,14 @@ class _Grammar:
                 # In the pieces in which JSON is read: an answer in JSON may begin alike.
                 yield f"bare_{place}: {' '.join(map(self._literal, _JSON_PIECES.findall(head)))} rest_{place}"
             yield from self._rest(place, tool)
+
+    def json_behind(self) -> set[str]:
+        """The heads of calls whose arguments have free names."""
+        return {
+            f"{self._syntax.before_name}{tool.name}{self._syntax.before_arguments}"
+            for tool in self._tools
+            if tool.name not in self._raw and has_free_names(arguments_schema(tool.parameters))
+        }
 
     def _called(self) -> Iterator[str]:
         before = self._literal(self._syntax.before_first)

@@ -208,3 +208,40 @@ def test_schema_texts_cannot_leave_the_grammar(compiler: ConstraintCompiler) -> 
     arguments = json.dumps({hostile: hostile}, separators=(",", ":"))
 
     assert accepts(compiler, held, f'<tool_call>\n{{"name": "f", "arguments": {arguments}}}\n</tool_call>')
+
+
+@pytest.mark.parametrize("name", SYNTAXES)
+@pytest.mark.parametrize("mode", ["auto", "required"])
+def test_free_names_of_arguments_come_once(name: str, mode: str, compiler: ConstraintCompiler) -> None:
+    """In every syntax, in a call behind another and beside an answer whose names are free, too."""
+    syntax = SYNTAXES[name]
+    tools = [FunctionTool("count", "", {"type": "object", "additionalProperties": {"type": "integer"}})]
+    answer = Constraint("json_schema", '{"type":"array","items":{"type":"object"}}', ("",))
+    held = tool_constraint(tools, ToolChoice(mode), True, answer, CallRules(syntax))  # type: ignore[arg-type]
+    later = f"{syntax.between}{syntax.before_name}count{syntax.before_arguments}" if syntax.between else ""
+
+    def called(arguments: str) -> str:
+        first = (
+            f'{syntax.head("count")}{{"b":1}}{syntax.after_arguments}{later}'
+            if later
+            else syntax.head("count")
+        )
+        return f"{first}{arguments}{syntax.after_arguments}{syntax.closing}"
+
+    assert accepts(compiler, held, called('{"a":1,"b":2}'))
+    assert not accepts(compiler, held, called('{"a":1,"a":2}'))
+    assert accepts(compiler, held, '[{"a":1},{"a":1}]') is (mode == "auto")
+    assert not accepts(compiler, held, '[{"a":1,"a":1}]')
+
+
+def test_text_beside_calls_is_not_watched(compiler: ConstraintCompiler) -> None:
+    """It is no JSON, whatever it looks like."""
+    tools = [FunctionTool("count", "", {"type": "object", "additionalProperties": {"type": "integer"}})]
+    held = tool_constraint(tools, ToolChoice("auto"), True, None)
+
+    assert accepts(compiler, held, '{"a":1,"a":2}')
+
+
+def test_closed_arguments_are_not_watched() -> None:
+    """They cost nothing."""
+    assert constraint(ToolChoice("auto")).json_behind == ()

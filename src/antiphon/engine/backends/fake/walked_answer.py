@@ -48,8 +48,10 @@ def _walk(constraint: Constraint) -> str:
         if _END in allowed:
             break
         visible = [token for token in allowed if token in _VISIBLE]
-        written.append(chance.choice(visible or allowed))
-        matcher.consume(written[-1])
+        token = chance.choice(visible or allowed)
+        if matcher.may_follow(token):
+            written.append(token)
+            matcher.consume(token)
     else:
         if not matcher.finished:
             raise ConstraintBroken
