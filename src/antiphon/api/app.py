@@ -4,10 +4,12 @@ Everything it needs is handed in; nothing here starts, loads or listens.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from antiphon.api.answering import Answering
 from antiphon.api.keys import KeyRing
 from antiphon.api.lifecycle import Lifecycle
 from antiphon.api.middleware.access_log import AccessLog
@@ -83,9 +85,9 @@ def create_metrics_app(metrics: Metrics) -> ApiApp:
 
 
 def _endpoints(services: Services, lifecycle: Lifecycle, options: ApiOptions) -> Iterator[Endpoint]:
-    chat = ChatRoutes(services.completions, services.stored, services.models, lifecycle, options)
-    stored = None if services.stored is None else services.stored.apart("responses")
-    responses = ResponseRoutes(services.completions, stored, services.models, lifecycle, options)
+    answering = Answering(services.completions, services.stored, services.models, lifecycle, options)
+    apart = None if services.stored is None else services.stored.apart("responses")
+    chat, responses = ChatRoutes(answering), ResponseRoutes(replace(answering, stored=apart))
     models = ModelRoutes(services.models)
     health = HealthRoutes(services.health, lifecycle)
     # Many users forget the /v1 in the base URL.
@@ -93,7 +95,7 @@ def _endpoints(services: Services, lifecycle: Lifecycle, options: ApiOptions) ->
         yield Endpoint("POST", f"{prefix}/chat/completions", chat.create, public=False)
         if services.stored is not None:
             yield from _stored_endpoints(f"{prefix}/chat/completions", StoredRoutes(services.stored, options))
-        yield from _response_endpoints(f"{prefix}/responses", responses)
+        yield from _response_endpoints(f"{prefix}/responses", responses, services.tokenization)
         yield from _text_endpoints(prefix, services, lifecycle, options)
         yield Endpoint("GET", f"{prefix}/models", models.list, public=False)
         yield Endpoint("GET", f"{prefix}/models/{{model_id:path}}", models.retrieve, public=False)
@@ -117,11 +119,17 @@ def _text_endpoints(
         yield Endpoint("POST", f"{prefix}/detokenize", tokens.detokenize, public=False)
 
 
-def _response_endpoints(path: str, responses: ResponseRoutes) -> Iterator[Endpoint]:
+def _response_endpoints(
+    path: str, responses: ResponseRoutes, tokenization: Tokenization | None
+) -> Iterator[Endpoint]:
     one = f"{path}/{{response_id}}"
     yield Endpoint("POST", path, responses.create, public=False)
+    if tokenization is not None:
+        count = partial(responses.count_input, tokenization)
+        yield Endpoint("POST", f"{path}/input_tokens", count, public=False)
     yield Endpoint("GET", one, responses.retrieve, public=False)
     yield Endpoint("DELETE", one, responses.delete, public=False)
+    yield Endpoint("POST", f"{one}/cancel", responses.cancel, public=False)
     yield Endpoint("GET", f"{one}/input_items", responses.input_items, public=False)
 
 

@@ -280,11 +280,7 @@ def completion_id(bare: str) -> str:
 
 
 def _logprobs(tokens: Iterable[ScoredToken]) -> Json:
-    content = [
-        {**token_object(token), "top_logprobs": [token_object(candidate) for candidate in token.top]}
-        for token in tokens
-    ]
-    return {"content": content, "refusal": None}
+    return {"content": scored_objects(tokens), "refusal": None}
 
 
 def token_object(token: ScoredToken | AlternativeToken) -> Json:
@@ -295,6 +291,15 @@ def token_object(token: ScoredToken | AlternativeToken) -> Json:
         "logprob": token.logprob if token.logprob > LOWEST_LOGPROB else LOWEST_LOGPROB,
         "bytes": list(token.raw) if token.raw else None,
     }
+
+
+def scored_objects(
+    tokens: Iterable[ScoredToken], spell: Callable[[ScoredToken | AlternativeToken], Json] = token_object
+) -> list[Json]:
+    """Tokens with their alternatives, each spelled alike."""
+    return [
+        {**spell(token), "top_logprobs": [spell(candidate) for candidate in token.top]} for token in tokens
+    ]
 
 
 def usage_object(usage: Usage) -> Json:

@@ -41,9 +41,11 @@ class FakeServer:
 
 
 @asynccontextmanager
-async def fake_server(*, store: bool = True, **settings: Any) -> AsyncIterator[FakeServer]:
-    """Serve until the block ends."""
-    parts = ModelParts(*fake_parts())
+async def fake_server(
+    *, store: bool = True, parts: ModelParts | None = None, **settings: Any
+) -> AsyncIterator[FakeServer]:
+    """Serve until the block ends; `parts` where the fake model is to say or be something particular."""
+    parts = parts or ModelParts(*fake_parts())
     await parts.engine.start()
     app, _ = build_app(Settings(engine="fake", **settings), parts, MemoryStore() if store else None)
     transport = httpx.ASGITransport(app)

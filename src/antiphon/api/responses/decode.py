@@ -19,7 +19,7 @@ from antiphon.api.decode import (
 from antiphon.api.options import ApiOptions
 from antiphon.api.responses import fields as own
 from antiphon.api.responses.items import InputItem
-from antiphon.api.responses.shapes import LOGPROBS
+from antiphon.api.responses.shapes import ENCODED_REASONING, LOGPROBS
 from antiphon.api.wire import fields
 from antiphon.api.wire.fields import FieldValues, read_fields
 from antiphon.core.messages import ChatRequest, ToolChoice
@@ -39,6 +39,8 @@ class ResponseCall:
     facts: Mapping[str, Any]
     """What the response repeats of its request."""
     metadata: Mapping[str, str]
+    encoded: bool
+    """Items of reasoning repeat what was thought in `encrypted_content`."""
     store: bool | None
     """None: it was not said."""
     stream: bool
@@ -66,11 +68,24 @@ def decode_response(body: object, models: ModelRegistry, options: ApiOptions) ->
         previous=values[own.PREVIOUS],
         facts=_facts(values, cursor.value if isinstance(cursor.value, dict) else {}),
         metadata=values[fields.METADATA],
+        encoded=ENCODED_REASONING in values[own.INCLUDE],
         store=values[own.STORE],
         stream=values[fields.STREAM],
         obfuscate=values[own.STREAM_OPTIONS],
         ignored=unknown,
     )
+
+
+def decode_count(body: object, models: ModelRegistry, options: ApiOptions) -> ResponseCall:
+    """Check a request whose input is only counted: the model and the input may be left out.
+
+    Raises:
+        InvalidRequest, ModelNotFound: as `decode_response` does.
+    """
+    if isinstance(body, dict):
+        told = {name: value for name, value in body.items() if value is not None}
+        body = {"model": models.list()[0].id, "input": []} | told
+    return decode_response(body, models, options)
 
 
 def _request(values: FieldValues) -> ChatRequest:
@@ -90,9 +105,7 @@ def _request(values: FieldValues) -> ChatRequest:
         parallel_tool_calls=values[fields.PARALLEL_TOOL_CALLS],
         tier=tier_of(values),
         cache_key=values[fields.PROMPT_CACHE_KEY],
-        template_options=template_options(
-            (values[own.REASONING] or {}).get("effort"), values[fields.CHAT_TEMPLATE_KWARGS]
-        ),
+        template_options=template_options(values[own.REASONING], values[fields.CHAT_TEMPLATE_KWARGS]),
     )
 
 
@@ -103,7 +116,7 @@ def _top_logprobs(values: FieldValues) -> int | None:
 
 def _facts(values: FieldValues, body: Mapping[str, Any]) -> Mapping[str, Any]:
     """The request's part of a response object, in OpenAI's words."""
-    text, reasoning = values[own.TEXT], values[own.REASONING] or {}
+    text = values[own.TEXT]
     return {
         "instructions": values[own.INSTRUCTIONS],
         "max_output_tokens": values[own.MAX_OUTPUT_TOKENS],
@@ -111,7 +124,8 @@ def _facts(values: FieldValues, body: Mapping[str, Any]) -> Mapping[str, Any]:
         "parallel_tool_calls": values[fields.PARALLEL_TOOL_CALLS],
         "previous_response_id": values[own.PREVIOUS],
         "prompt_cache_key": body.get("prompt_cache_key"),
-        "reasoning": {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")},
+        # Whatever was wished for, there is no summary.
+        "reasoning": {"effort": values[own.REASONING], "summary": None},
         "safety_identifier": body.get("safety_identifier"),
         "temperature": values[fields.TEMPERATURE],
         "text": {"format": text.raw or {"type": "text"}, "verbosity": text.verbosity or "medium"},
@@ -126,4 +140,5 @@ def _facts(values: FieldValues, body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
     """A tool as it was sent, with the keys that typed clients need."""
-    return {"description": None, "parameters": None, "strict": None, **tool}
+    own = {"format": {"type": "text"}} if tool["type"] == "custom" else {"parameters": None, "strict": None}
+    return {"description": None, **own, **tool}

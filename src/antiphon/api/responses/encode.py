@@ -1,7 +1,7 @@
 """From events to the wire in the shape of responses: items that grow, told event by event.
 
 One machine without I/O tells the events of a stream and holds the response that they add up to, so
-a whole answer is what the last event of a stream holds.
+a whole answer is what the last event of a stream holds. What is particular to a kind of item is in `output`.
 
 Order: `response.created`, `response.in_progress`; per item `response.output_item.added`, what it grows
 by, `response.output_item.done`; last `response.completed`, `response.incomplete` or `response.failed`.
@@ -10,11 +10,21 @@ Invariant: items are numbered from 0, one is open at a time, and no event tells 
 it was added or after it was done.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
-from antiphon.api.encode import Json, call_id, padded, token_object
+from antiphon.api.encode import Json, padded
+from antiphon.api.responses.output import (
+    CallItem,
+    CustomCallItem,
+    ItemStatus,
+    MessageItem,
+    OutputItem,
+    ReasoningItem,
+    Told,
+)
 from antiphon.core.events import (
     AnswerEvent,
     ChoiceEnded,
@@ -28,7 +38,8 @@ from antiphon.core.events import (
     Usage,
 )
 
-Status = Literal["in_progress", "completed", "incomplete", "failed"]
+MakeItem = Callable[[str, int], OutputItem]
+"""Makes the item at a place of the response with a bare id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +56,13 @@ class ResponseHead:
     metadata: Mapping[str, str]
     tier: str = "default"
     stored: bool = False
+    encoded: bool = False
+    """What was thought is repeated in `encrypted_content`."""
 
 
 def response_id(bare: str) -> str:
     """How a response's id is spelled on the wire."""
     return f"resp_{bare}"
-
-
-@dataclass(slots=True)
-class _Item:
-    """The item that grows: a message, or a call."""
-
-    index: int
-    id: str
-    call: ToolCallStarted | None
-    pieces: list[str] = field(default_factory=list)
-    tokens: list[ScoredToken] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
 
 
 class ResponseEncoder:
@@ -74,9 +72,9 @@ class ResponseEncoder:
         self._head = head
         self._random_text = random_text
         self._sequence = 0
-        self._open: _Item | None = None
+        self._open: OutputItem | None = None
         self._output: list[Json] = []
-        self._status: Status = "in_progress"
+        self._status: ItemStatus | Literal["failed"] = "in_progress"
         self._usage: Usage | None = None
         self._error: Json | None = None
 
@@ -87,15 +85,16 @@ class ResponseEncoder:
     def push(self, event: AnswerEvent) -> list[Json]:
         """The events that an event adds."""
         match event:
-            case TextDelta(text="", tokens=()) | ReasoningDelta():
-                # What is thought is counted, not told: it has no item yet.
+            case TextDelta(text="", tokens=()) | ReasoningDelta(text=""):
                 return []
-            case TextDelta():
-                return [*self._begin_message(), self._text_delta(event)]
-            case ToolCallStarted():
-                return self._finish_item("completed") + self._begin(event)
+            case ReasoningDelta(text=text):
+                return [*self._open_as(ReasoningItem, self._make_reasoning), self._grow(text)]
+            case TextDelta(text=text, tokens=tokens):
+                return [*self._open_as(MessageItem, MessageItem), self._grow(text, tokens)]
+            case ToolCallStarted(custom=custom):
+                return self._begin(partial(CustomCallItem if custom else CallItem, call=event))
             case ToolArgumentsDelta(text=text):
-                return [self._arguments_delta(text)]
+                return [self._grow(text)]
             case ChoiceEnded(reason=reason):
                 return self._end(reason)
             case Completed(usage):
@@ -136,96 +135,50 @@ class ResponseEncoder:
         self._sequence += 1
         return event
 
-    def _item_event(self, kind: str, item: _Item, **members: Any) -> Json:
-        return self._event(kind, item_id=item.id, output_index=item.index, **members)
+    def _item_event(self, item: OutputItem, told: Told) -> Json:
+        kind, members = told
+        return self._event(f"response.{kind}", item_id=item.id, output_index=item.index, **members)
 
-    def _begin_message(self) -> list[Json]:
-        """Open a message, where none is open."""
-        return [] if self._open else self._begin(None)
+    def _open_as(self, kind: type[OutputItem], make: MakeItem) -> list[Json]:
+        """Open an item, where none of this kind is open."""
+        return [] if isinstance(self._open, kind) else self._begin(make)
 
-    def _begin(self, call: ToolCallStarted | None) -> list[Json]:
-        index = len(self._output)
-        self._open = item = _Item(index, f"{'msg' if call is None else 'fc'}_{self._head.id}{index}", call)
-        added = self._event("response.output_item.added", output_index=index, item=_told(item, "in_progress"))
-        if call is not None:
-            return [added]
-        part = _part("", ())
-        return [added, self._item_event("response.content_part.added", item, content_index=0, part=part)]
+    def _make_reasoning(self, response: str, index: int) -> OutputItem:
+        return ReasoningItem(response, index, encode=self._head.encoded)
 
-    def _text_delta(self, event: TextDelta) -> Json:
+    def _begin(self, make: MakeItem) -> list[Json]:
+        """Open an item; what was open before is done."""
+        done = self._finish("completed")
+        self._open = item = make(self._head.id, len(self._output))
+        added = self._item_told("added", item, "in_progress")
+        return [*done, added, *(self._item_event(item, told) for told in item.opening())]
+
+    def _grow(self, text: str, tokens: Sequence[ScoredToken] = ()) -> Json:
         assert self._open is not None
-        self._open.pieces.append(event.text)
-        self._open.tokens += event.tokens
-        members = {"content_index": 0, "delta": event.text, "logprobs": _logprobs(event.tokens)}
-        return self._padded(self._item_event("response.output_text.delta", self._open, **members))
-
-    def _arguments_delta(self, text: str) -> Json:
-        assert self._open is not None
-        self._open.pieces.append(text)
-        return self._padded(
-            self._item_event("response.function_call_arguments.delta", self._open, delta=text)
-        )
+        event = self._item_event(self._open, self._open.add(text, tokens))
+        return event if self._random_text is None else padded(event, self._random_text)
 
     def _end(self, reason: FinishReason) -> list[Json]:
-        # A model that said nothing still answered: clients look for a message.
-        events = [] if self._open or self._output else self._begin_message()
         self._status = "incomplete" if reason == "length" else "completed"
-        return events + self._finish_item(self._status)
+        # A model that said nothing still answered, and clients look for a message; one that was cut while it
+        # thought did not come to that.
+        only_thought = isinstance(self._open, ReasoningItem) and reason != "length"
+        empty = self._begin(MessageItem) if self._open is None or only_thought else []
+        return [*empty, *self._finish(self._status)]
 
-    def _finish_item(self, status: Status) -> list[Json]:
+    def _finish(self, status: ItemStatus) -> list[Json]:
         """The end of the open item, if one is open."""
         item, self._open = self._open, None
         if item is None:
             return []
-        self._output.append(_told(item, status))
-        grown = self._message_ends(item) if item.call is None else [self._arguments_end(item)]
-        done = self._event("response.output_item.done", output_index=item.index, item=_told(item, status))
-        return [*grown, done]
-
-    def _message_ends(self, item: _Item) -> list[Json]:
-        part = _part(item.text, item.tokens)
-        logprobs = _logprobs(item.tokens)
+        self._output.append(item.told(status))
         return [
-            self._item_event(
-                "response.output_text.done", item, content_index=0, text=item.text, logprobs=logprobs
-            ),
-            self._item_event("response.content_part.done", item, content_index=0, part=part),
+            *(self._item_event(item, told) for told in item.closing()),
+            self._item_told("done", item, status),
         ]
 
-    def _arguments_end(self, item: _Item) -> Json:
-        assert item.call is not None
-        return self._item_event(
-            "response.function_call_arguments.done", item, name=item.call.name, arguments=item.text
-        )
-
-    def _padded(self, event: Json) -> Json:
-        return event if self._random_text is None else padded(event, self._random_text)
-
-
-def _told(item: _Item, status: Status) -> Json:
-    """An item; one in progress is empty, and grows by the events that follow."""
-    text = "" if status == "in_progress" else item.text
-    if item.call is not None:
-        call = {"call_id": call_id(item.call.id), "name": item.call.name}
-        return {"id": item.id, "type": "function_call", "status": status, "arguments": text, **call}
-    content = [] if status == "in_progress" else [_part(text, item.tokens)]
-    return {"id": item.id, "type": "message", "status": status, "content": content, "role": "assistant"}
-
-
-def _part(text: str, tokens: Iterable[ScoredToken]) -> Json:
-    return {"type": "output_text", "annotations": [], "logprobs": _logprobs(tokens), "text": text}
-
-
-def _logprobs(tokens: Iterable[ScoredToken]) -> list[Json]:
-    return [
-        {**_scored(token), "top_logprobs": [_scored(candidate) for candidate in token.top]}
-        for token in tokens
-    ]
-
-
-def _scored(token: Any) -> Json:
-    told = token_object(token)
-    return told | {"bytes": told["bytes"] or []}
+    def _item_told(self, what: str, item: OutputItem, status: ItemStatus) -> Json:
+        return self._event(f"response.output_item.{what}", output_index=item.index, item=item.told(status))
 
 
 def _usage(usage: Usage) -> Json:

@@ -4,17 +4,17 @@ What a response shares with a chat completion is the very same field. A test com
 fields that OpenAI's SDK knows.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from antiphon.api.responses.items import InputItem, read_input
 from antiphon.api.responses.shapes import (
     TextConfig,
-    read_function_tool_choice,
-    read_function_tools,
+    read_cache_options,
     read_include,
     read_obfuscation,
     read_reasoning,
+    read_response_tool_choice,
+    read_response_tools,
     read_short,
     read_text_config,
     read_truncation,
@@ -34,8 +34,9 @@ INPUT: Field[tuple[InputItem, ...]] = Field(
     read_input,
     (),
     required=True,
-    reason="A text, or items: `message`, `function_call`, `function_call_output`, `item_reference` to an "
-    "item of a stored response, `reasoning` (kept, not shown to the model). Up to 4096 with those before.",
+    reason="A text, or items: `message` (text parts only), `function_call`, `function_call_output`, "
+    "`custom_tool_call`, `custom_tool_call_output`, `reasoning`, and `item_reference` to an item of a stored "
+    "response. Up to 4096 with those before.",
 )
 INSTRUCTIONS: Field[str | None] = Field(
     "instructions", read_string, None, reason="A system message before everything else; not carried over."
@@ -53,21 +54,27 @@ INCLUDE: Field[frozenset[str]] = Field(
     "include",
     read_include,
     frozenset(),
-    reason="`message.output_text.logprobs`; the other published values concern what is not here.",
+    reason="`message.output_text.logprobs`; `reasoning.encrypted_content`, which holds the thoughts of the "
+    "item's `content` once more, encoded and not encrypted, for clients that send nothing else back. The "
+    "other published values concern what is not here.",
 )
 TEXT: Field[TextConfig] = Field(
     "text", read_text_config, TextConfig(), reason="`format` is held; `verbosity` has no effect."
 )
 TOOLS: Field[tuple[Tool, ...]] = Field(
     "tools",
-    read_function_tools,
+    read_response_tools,
     (),
-    reason="Up to 128 functions; tools that a server would run are refused. Arguments always satisfy the "
-    "schema if it can be held. One that cannot is refused where `strict` is `true`; where it is "
-    "left out or `false`, the arguments are any JSON object.",
+    reason="Up to 128 of type `function` or `custom`; tools that a server would run are refused. Arguments "
+    "always satisfy the schema if it can be held. One that cannot is refused where `strict` is `true`; "
+    "where it is left out or `false`, the arguments are any JSON object. The input of a custom tool is in "
+    "the language of its grammar (`regex` or `lark`).",
 )
 TOOL_CHOICE: Field[ToolChoice | None] = Field(
-    "tool_choice", read_function_tool_choice, None, reason="Also `allowed_tools`."
+    "tool_choice",
+    read_response_tool_choice,
+    None,
+    reason="Also `allowed_tools`. What must be called, is called.",
 )
 STORE: Field[bool | None] = Field(
     "store",
@@ -81,11 +88,13 @@ STREAM_OPTIONS: Field[bool] = Field(
 TRUNCATION: Field[str] = Field(
     "truncation", read_truncation, "disabled", reason="`disabled`; `auto` is refused: no prompt is cut."
 )
-REASONING: Field[Mapping[str, Any] | None] = Field(
+REASONING: Field[str | None] = Field(
     "reasoning",
     read_reasoning,
     None,
-    reason="`effort` is as chat's `reasoning_effort`. Thoughts are counted, not told; a summary is not made.",
+    reason="`effort` is as chat's `reasoning_effort`. What a model thinks is told as it is, in `reasoning` "
+    "items with `content`; a `summary` is not made. Which earlier thoughts the model sees again is up to its "
+    "chat template, whatever `context` says. A `mode` other than `standard` is refused.",
 )
 BACKGROUND: Field[bool] = Field(
     "background",
@@ -135,7 +144,11 @@ FIELDS: tuple[Field[Any], ...] = (
     REASONING,
     fields.USER,
     fields.SAFETY_IDENTIFIER,
-    fields.PROMPT_CACHE_OPTIONS,
+    _idle(
+        "prompt_cache_options",
+        read_cache_options,
+        "Equal prefixes are found without; `prewarm` is refused.",
+    ),
     fields.PROMPT_CACHE_RETENTION,
     _idle("max_tool_calls", integer(1, _INT32), "It limits tools that a server runs; there are none."),
     _idle("image", read_object, "There are no images."),

@@ -1,17 +1,21 @@
 """Input items of a response, and the conversation they make.
 
 An item is kept as the client sent it and read for what it means: a message, a call, the output of a
-call, or a reference to an item of an earlier response. Reasoning is kept and means nothing here.
+call, what the assistant thought, or a reference to an item of an earlier response.
 Several text parts are joined with a newline, as in chat completions. Keys that nobody knows are ignored,
-because clients send back what they were given.
+because clients send back what they were given. What was thought belongs to the assistant's next message or
+call; where none follows, it means nothing.
 
 Invariant: in a conversation every call has an output behind it, and every output a call before it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
+from antiphon.api.responses.thoughts import decoded
+from antiphon.api.wire.messages import read_parts
 from antiphon.api.wire.reader import (
     ABSENT,
     Cursor,
@@ -29,7 +33,8 @@ MAX_ITEMS: Final = 4096
 """Items of one conversation at most, earlier responses included."""
 
 _ROLES: Final[tuple[Role, ...]] = ("user", "assistant", "system", "developer")
-_KINDS: Final = ("message", "function_call", "function_call_output", "reasoning", "item_reference")
+_TEXTS: Final = ("input_text", "text")
+_SAID_TEXTS: Final = ("output_text", *_TEXTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,21 @@ class ItemReference:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """What the assistant thought; empty where the item does not tell it."""
+
+    text: str
+
+
+Meaning = Message | ToolCall | Thought | ItemReference
+
+
+@dataclass(frozen=True, slots=True)
 class InputItem:
-    """One item, as it was sent and as it is meant; None: it means nothing to a model."""
+    """One item, as it was sent and as it is meant."""
 
     raw: Mapping[str, Any]
-    meaning: Message | ToolCall | ItemReference | None
+    meaning: Meaning
 
 
 def read_input(cursor: Cursor) -> tuple[InputItem, ...]:
@@ -66,18 +81,32 @@ def conversation_of(instructions: str | None, items: Iterable[InputItem]) -> tup
         EmptyArray: there is nothing to answer.
     """
     messages: list[Message] = [] if instructions is None else [Message("system", instructions)]
+    thought = ""
     for item in items:
         match item.meaning:
-            case Message():
-                messages.append(item.meaning)
-            case ToolCall() as call if messages and messages[-1].role == "assistant":
-                messages[-1] = replace(messages[-1], tool_calls=(*messages[-1].tool_calls, call))
+            case Thought(text):
+                thought += text
             case ToolCall() as call:
-                messages.append(Message("assistant", "", tool_calls=(call,)))
+                thought = _add_call(messages, call, thought)
+            case Message(role="assistant") as message:
+                messages.append(replace(message, reasoning=thought))
+                thought = ""
+            case Message() as message:
+                messages.append(message)
+                thought = ""
     _check_outputs(messages)
     if not messages:
         raise EmptyArray("input")
     return tuple(messages)
+
+
+def _add_call(messages: list[Message], call: ToolCall, thought: str) -> str:
+    """A call belongs to the assistant's message right before it. What is left of the thoughts: nothing."""
+    if not messages or messages[-1].role != "assistant":
+        messages.append(Message("assistant", ""))
+    said = messages[-1]
+    messages[-1] = replace(said, tool_calls=(*said.tool_calls, call), reasoning=said.reasoning + thought)
+    return ""
 
 
 def _check_outputs(messages: Sequence[Message]) -> None:
@@ -100,19 +129,9 @@ def _unmatched(what: str, call_id: str) -> InvalidValue:
 def _read_item(cursor: Cursor) -> InputItem:
     raw = read_object(cursor)
     kind = "message" if cursor.field("type").absent else read_string(cursor.field("type"))
-    match kind:
-        case "message":
-            return InputItem({"type": "message", **raw}, _read_message(cursor))
-        case "function_call":
-            return InputItem(raw, _read_call(cursor))
-        case "function_call_output":
-            return InputItem(raw, _read_output(cursor))
-        case "reasoning":
-            return InputItem(raw, None)
-        case "item_reference":
-            return InputItem(raw, ItemReference(read_string(cursor.field("id"))))
-        case _:
-            raise invalid_choice(cursor.field("type").path, kind, _KINDS)
+    if kind not in _READERS:
+        raise invalid_choice(cursor.field("type").path, kind, tuple(_READERS))
+    return InputItem({**raw, "type": kind}, _READERS[kind](cursor))
 
 
 def _read_message(cursor: Cursor) -> Message:
@@ -128,6 +147,11 @@ def _read_call(cursor: Cursor) -> ToolCall:
     return ToolCall(call_id, name, read_string(cursor.field("arguments")))
 
 
+def _read_custom_call(cursor: Cursor) -> ToolCall:
+    call_id, name = read_string(cursor.field("call_id")), read_string(cursor.field("name"))
+    return ToolCall(call_id, name, read_string(cursor.field("input")), custom=True)
+
+
 def _read_output(cursor: Cursor) -> Message:
     call_id = read_string(cursor.field("call_id"))
     output = cursor.field("output")
@@ -137,22 +161,39 @@ def _read_output(cursor: Cursor) -> Message:
     return Message("tool", text, tool_call_id=call_id)
 
 
+def _read_thought(cursor: Cursor) -> Thought:
+    """The text itself, else what was encoded here, else the summary; any other form is left alone."""
+    data = cursor.field("encrypted_content").value
+    told = _texts_of(cursor.field("content").value) or (decoded(data) if isinstance(data, str) else "")
+    return Thought(told or _texts_of(cursor.field("summary").value))
+
+
+def _texts_of(parts: object) -> str:
+    texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _read_reference(cursor: Cursor) -> ItemReference:
+    return ItemReference(read_string(cursor.field("id")))
+
+
 def _read_content(cursor: Cursor, role: Role) -> str:
     if isinstance(cursor.value, str):
         return cursor.value
     if not isinstance(cursor.value, list):
         raise wrong_type(cursor, "one of a string or array of content parts")
-    return "\n".join(_read_part(part, role) for part in cursor.items())
+    said = role == "assistant"
+    return read_parts(cursor, _SAID_TEXTS if said else _TEXTS, refusals=said)
 
 
-def _read_part(part: Cursor, role: Role) -> str:
-    read_object(part)
-    kind = part.field("type")
-    name = read_string(kind)
-    texts = ("output_text", "input_text", "text") if role == "assistant" else ("input_text", "text")
-    if name in texts:
-        return read_string(part.field("text"))
-    if name == "refusal" and role == "assistant":
-        return read_string(part.field("refusal"))
-    told = ("output_text", "refusal") if role == "assistant" else ("input_text",)
-    raise invalid_choice(kind.path, name, told)
+_READERS: Final[Mapping[str, Callable[[Cursor], Meaning]]] = MappingProxyType(
+    {
+        "message": _read_message,
+        "function_call": _read_call,
+        "function_call_output": _read_output,
+        "custom_tool_call": _read_custom_call,
+        "custom_tool_call_output": _read_output,
+        "reasoning": _read_thought,
+        "item_reference": _read_reference,
+    }
+)

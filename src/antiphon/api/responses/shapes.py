@@ -19,17 +19,17 @@ from antiphon.api.wire.reader import (
     read_object,
     read_string,
     string,
-    wrong_type,
 )
 from antiphon.api.wire.response_format import read_format_of_schema
-from antiphon.api.wire.tools import MAX_TOOLS, read_function
+from antiphon.api.wire.tools import ToolForm, read_tool_choice, read_tools
 from antiphon.core.errors import UnsupportedParameter
-from antiphon.core.messages import FunctionTool, JsonObjectFormat, ResponseFormat, Tool, ToolChoice
+from antiphon.core.messages import JsonObjectFormat, ResponseFormat, Tool, ToolChoice
 
 LOGPROBS: Final = "message.output_text.logprobs"
+ENCODED_REASONING: Final = "reasoning.encrypted_content"
 _INCLUDABLE: Final = (
     LOGPROBS,
-    "reasoning.encrypted_content",
+    ENCODED_REASONING,
     "file_search_call.results",
     "web_search_call.results",
     "web_search_call.action.sources",
@@ -37,9 +37,8 @@ _INCLUDABLE: Final = (
     "computer_call_output.output.image_url",
     "message.input_image.image_url",
 )
-_NO_SUCH_TOOL: Final = (
-    "Only functions are called here: custom tools are at /v1/chat/completions, and this server runs no "
-    "tools of its own."
+_FORM: Final = ToolForm(
+    nested=False, others="this server runs none itself, and its models call functions and custom tools."
 )
 
 
@@ -67,41 +66,14 @@ def _read_format(cursor: Cursor) -> ResponseFormat | None:
     return JsonObjectFormat() if kind == "json_object" else read_format_of_schema(cursor)
 
 
-def read_function_tools(cursor: Cursor) -> tuple[Tool, ...]:
-    """The functions of `tools`; whatever the server itself would have to run is refused."""
-    return array_of(_read_tool, MAX_TOOLS)(cursor)
+def read_response_tools(cursor: Cursor) -> tuple[Tool, ...]:
+    """Functions and custom tools; whatever the server itself would have to run is refused."""
+    return read_tools(cursor, _FORM)
 
 
-def _read_tool(cursor: Cursor) -> FunctionTool:
-    read_object(cursor)
-    _check_function(cursor)
-    return read_function(cursor)
-
-
-def _check_function(cursor: Cursor) -> None:
-    kind = cursor.field("type")
-    if read_string(kind) != "function":
-        raise UnsupportedParameter(kind.path, _NO_SUCH_TOOL)
-
-
-def read_function_tool_choice(cursor: Cursor) -> ToolChoice:
-    """`none`, `auto`, `required`, one function, or some of the tools."""
-    if isinstance(cursor.value, str):
-        mode = one_of("none", "auto", "required")(cursor)
-        return ToolChoice("none" if mode == "none" else "auto" if mode == "auto" else "required")
-    if not isinstance(cursor.value, dict):
-        raise wrong_type(cursor, "one of a string or object")
-    if read_string(cursor.field("type")) == "allowed_tools":
-        mode = one_of("auto", "required")(cursor.field("mode"))
-        names = array_of(_read_named, MAX_TOOLS, minimum=1)(cursor.field("tools"))
-        return ToolChoice("auto" if mode == "auto" else "required", names)
-    return ToolChoice("named", (_read_named(cursor),))
-
-
-def _read_named(cursor: Cursor) -> str:
-    read_object(cursor)
-    _check_function(cursor)
-    return read_string(cursor.field("name"))
+def read_response_tool_choice(cursor: Cursor) -> ToolChoice:
+    """`none`, `auto`, `required`, one tool, or some of the tools."""
+    return read_tool_choice(cursor, _FORM)
 
 
 def read_include(cursor: Cursor) -> frozenset[str]:
@@ -113,18 +85,29 @@ def read_include(cursor: Cursor) -> frozenset[str]:
     return frozenset(array_of(read_string, len(_INCLUDABLE) * 2)(cursor))
 
 
-def read_reasoning(cursor: Cursor) -> Mapping[str, Any]:
-    """How much to think, and what to tell of it."""
+def read_reasoning(cursor: Cursor) -> str | None:
+    """`reasoning`: its effort. The rest is checked; it wishes for what is not made, or is up to the model."""
     read_object(cursor)
-    optional(cursor.field("effort"), REASONING_EFFORT.read, None)
     for key in ("summary", "generate_summary"):
-        optional(cursor.field(key), read_string, None)
-    return read_object(cursor)
+        optional(cursor.field(key), one_of("auto", "concise", "detailed"), None)
+    optional(cursor.field("context"), one_of("auto", "current_turn", "all_turns"), None)
+    mode = cursor.field("mode")
+    if optional(mode, read_string, "standard") != "standard":
+        raise UnsupportedParameter(mode.path, "There is no other than 'standard'.")
+    return optional(cursor.field("effort"), REASONING_EFFORT.read, None)
 
 
 def read_obfuscation(cursor: Cursor) -> bool:
     """`stream_options`: whether events are padded. Unknown options are ignored."""
     return optional(cursor.field("include_obfuscation"), read_bool, False)
+
+
+def read_cache_options(cursor: Cursor) -> None:
+    """`prompt_cache_options`: hints, but for `prewarm`, which asks for no answer at all."""
+    read_object(cursor)
+    prewarm = cursor.field("prewarm")
+    if optional(prewarm, read_bool, False):
+        raise UnsupportedParameter(prewarm.path, "A request is answered.")
 
 
 def read_truncation(cursor: Cursor) -> str:

@@ -25,7 +25,13 @@ _ITEM_ID: Final = re.compile(r"[a-z]{2,4}_([0-9a-f]{32})[0-9]{1,4}")
 _MAX_REFERRED: Final = 256
 """Responses that the references of one request lead to at most."""
 _ITEM_PREFIXES: Final = MappingProxyType(
-    {"function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
+    {
+        "function_call": "fc",
+        "function_call_output": "fco",
+        "custom_tool_call": "ctc",
+        "custom_tool_call_output": "ctco",
+        "reasoning": "rs",
+    }
 )
 
 Find = Callable[[str], Awaitable[StoredCompletion]]
@@ -114,12 +120,12 @@ def _read_back(raw: Sequence[object]) -> tuple[InputItem, ...]:
 
 def keeping_of(call: ResponseCall, context: Context, project: str, request_id: str) -> Keeping:
     """What to keep of a request."""
-    facts = {"response": dict(call.facts), "tier": call.request.tier}
+    facts = {"response": dict(call.facts), "tier": call.request.tier, "encoded": call.encoded}
     return Keeping(project, request_id, context.raw, facts, call.metadata)
 
 
-def stored_response(stored: StoredCompletion) -> Json:
-    """The response as it was answered."""
+def stored_response(stored: StoredCompletion, *, encode: bool = False) -> Json:
+    """The response as it was answered; with `encode` its thoughts are in `encrypted_content` in any case."""
     facts: Any = stored.keeping.facts
     head = ResponseHead(
         stored.id,
@@ -129,6 +135,7 @@ def stored_response(stored: StoredCompletion) -> Json:
         stored.keeping.metadata,
         tier=facts["tier"],
         stored=True,
+        encoded=encode or facts.get("encoded", False),
     )
     encoder = ResponseEncoder(head)
     for event in stored.answer:

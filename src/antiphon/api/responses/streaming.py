@@ -19,12 +19,13 @@ from antiphon.core.events import AnswerEvent
 _NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {"messages": "input", "response_format": "text.format.schema"}
 )
-_FUNCTION: Final = re.compile(r"(tools\[[0-9]+\])\.function")
+_NESTING: Final = re.compile(r"(?<=\])\.(?:function|custom)|(?<=\.format)\.grammar")
+"""Where chat completions nest what a tool is, and responses do not."""
 
 
 def spell_param(name: str) -> str:
     """What this API calls a field that an error of the service names."""
-    return _NAMES.get(name) or _FUNCTION.sub(r"\1", name)
+    return _NAMES.get(name) or (_NESTING.sub("", name) if name.startswith("tools[") else name)
 
 
 class ResponseEvents:

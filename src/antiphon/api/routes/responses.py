@@ -6,17 +6,19 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from antiphon.api.answering import Answering
 from antiphon.api.bodies import JsonResponse, read_json
 from antiphon.api.errors import IdNotFound
+from antiphon.api.errors import answer as answer_of
 from antiphon.api.exchange import Exchange, exchange_of
 from antiphon.api.ignored import announce
-from antiphon.api.lifecycle import Lifecycle
-from antiphon.api.options import ApiOptions
 from antiphon.api.presence import while_present
-from antiphon.api.responses.decode import ResponseCall, decode_response
+from antiphon.api.responses.decode import ResponseCall, decode_count, decode_response
 from antiphon.api.responses.encode import ResponseEncoder, ResponseHead
 from antiphon.api.responses.items import conversation_of
+from antiphon.api.responses.shapes import ENCODED_REASONING, read_include
 from antiphon.api.responses.stored import (
+    Context,
     bare_id,
     context_of,
     input_items,
@@ -26,54 +28,61 @@ from antiphon.api.responses.stored import (
 from antiphon.api.responses.streaming import ResponseEvents, spell_param
 from antiphon.api.stored import behind, list_object
 from antiphon.api.streaming import EventStream, collect, random_text
-from antiphon.api.wire.query import read_limit, read_order
-from antiphon.core.errors import StoredNotFound, UnsupportedParameter
+from antiphon.api.wire.query import included, read_limit, read_order
+from antiphon.core.errors import InvalidValue, SchemaRefused, StoredNotFound, UnsupportedParameter
+from antiphon.core.messages import ChatRequest
 from antiphon.core.stored import StoredCompletion
 from antiphon.service.answer import Answer
-from antiphon.service.completions import Completions
-from antiphon.service.models import ModelRegistry
-from antiphon.service.stored import StoredCompletions
+from antiphon.service.prompts import Conversation
+from antiphon.service.tokenization import Tokenization
 
 
 class ResponseRoutes:
     """Responses over HTTP."""
 
-    def __init__(
-        self,
-        completions: Completions,
-        stored: StoredCompletions | None,
-        models: ModelRegistry,
-        lifecycle: Lifecycle,
-        options: ApiOptions,
-    ) -> None:
-        """Answer with these services; without `stored`, nothing is stored, and who asked for it is told."""
-        self._completions = completions
-        self._stored = stored
-        self._models = models
-        self._lifecycle = lifecycle
-        self._options = options
+    def __init__(self, services: Answering) -> None:
+        """Answer with these services, whose store has responses only."""
+        self._services = services
 
     async def create(self, request: Request) -> Response:
         """Answer items, streamed or whole."""
-        self._lifecycle.check_open()
-        exchange = exchange_of(request.scope)
+        services, exchange = self._services, exchange_of(request.scope)
+        services.lifecycle.check_open()
         exchange.spell_param = spell_param
-        call = decode_response(await read_json(request, self._options), self._models, self._options)
-        in_vain = call.store is True and self._stored is None
+        call = decode_response(await read_json(request, services.options), services.models, services.options)
+        in_vain = call.store is True and services.stored is None
         announce((*call.ignored, "store") if in_vain else call.ignored, exchange)
         if call.stream:
             opening = self._open(call, exchange)
-            answer = await while_present(request.receive, self._lifecycle, opening)
+            answer = await while_present(request.receive, services.lifecycle, opening)
             encoder = ResponseEncoder(self._head(call, answer), random_text if call.obfuscate else None)
-            return EventStream(answer, ResponseEvents(encoder), self._lifecycle, self._options.ping_interval)
+            events = ResponseEvents(encoder)
+            return EventStream(answer, events, services.lifecycle, services.options.ping_interval)
         whole = self._whole(call, exchange)
-        return JsonResponse(await while_present(request.receive, self._lifecycle, whole))
+        return JsonResponse(await while_present(request.receive, services.lifecycle, whole))
+
+    async def count_input(self, tokenization: Tokenization, request: Request) -> Response:
+        """How many tokens the input would be, answered by nobody."""
+        services, exchange = self._services, exchange_of(request.scope)
+        exchange.spell_param = spell_param
+        call = decode_count(await read_json(request, services.options), services.models, services.options)
+        announce(call.ignored, exchange)
+        asked, _ = await self._in_context(call, exchange)
+        conversation = Conversation(asked.messages, asked.tools, asked.template_options)
+        tokens = await tokenization.of_conversation(asked.model, conversation)
+        return JsonResponse({"object": "response.input_tokens", "input_tokens": len(tokens.ids)})
 
     async def retrieve(self, request: Request) -> Response:
         """A stored one."""
         if request.query_params.get("stream", "false") == "true":
             raise UnsupportedParameter("stream", "A stored response is retrieved whole.")
-        return JsonResponse(stored_response(await self._get(request)))
+        encode = ENCODED_REASONING in read_include(included(request.query_params))
+        return JsonResponse(stored_response(await self._get(request), encode=encode))
+
+    async def cancel(self, request: Request) -> Response:
+        """Nothing can be cancelled: what is stored has ended."""
+        await self._get(request)
+        raise InvalidValue(None, "Cannot cancel a synchronous response.", code=None)
 
     async def delete(self, request: Request) -> Response:
         """Forget a stored one."""
@@ -101,15 +110,23 @@ class ResponseRoutes:
         return encoder.response()
 
     async def _open(self, call: ResponseCall, exchange: Exchange) -> Answer:
+        request, context = await self._in_context(call, exchange)
+        keeping = keeping_of(call, context, exchange.project, exchange.id) if self._keeps(call) else None
+        try:
+            return await self._services.open(request, exchange.project, keeping)
+        except SchemaRefused as refused:
+            # Here it has a code, which in chat completions it has not.
+            reason = answer_of(refused).message
+            raise InvalidValue("text.format.schema", reason, code="invalid_json_schema") from None
+
+    async def _in_context(self, call: ResponseCall, exchange: Exchange) -> tuple[ChatRequest, Context]:
+        """The request with all messages of its conversation."""
         context = await context_of(call, lambda bare: self._find(exchange.project, bare))
-        request = replace(call.request, messages=conversation_of(call.instructions, context.items))
-        if not self._keeps(call) or self._stored is None:
-            return await self._completions.open(request, exchange.project)
-        keeping = keeping_of(call, context, exchange.project, exchange.id)
-        return await self._stored.open(self._completions, request, keeping)
+        messages = conversation_of(call.instructions, context.items)
+        return replace(call.request, messages=messages), context
 
     def _keeps(self, call: ResponseCall) -> bool:
-        return self._stored is not None and call.store is not False
+        return self._services.stored is not None and call.store is not False
 
     def _head(self, call: ResponseCall, answer: Answer) -> ResponseHead:
         return ResponseHead(
@@ -120,6 +137,7 @@ class ResponseRoutes:
             call.metadata,
             tier=answer.tier,
             stored=self._keeps(call),
+            encoded=call.encoded,
         )
 
     async def _get(self, request: Request) -> StoredCompletion:
@@ -130,14 +148,14 @@ class ResponseRoutes:
             raise IdNotFound("Response", spelled) from None
 
     async def _forget(self, project: str, bare: str) -> None:
-        if self._stored is None:
+        if self._services.stored is None:
             raise StoredNotFound(bare)
-        await self._stored.delete(project, bare)
+        await self._services.stored.delete(project, bare)
 
     async def _find(self, project: str, bare: str) -> StoredCompletion:
-        if self._stored is None:
+        if self._services.stored is None:
             raise StoredNotFound(bare)
-        return await self._stored.get(project, bare)
+        return await self._services.stored.get(project, bare)
 
 
 def _spelled_id(request: Request) -> str:

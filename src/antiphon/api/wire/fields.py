@@ -180,10 +180,10 @@ REASONING_EFFORT: Field[str | None] = Field(
 )
 SERVICE_TIER: Field[str] = Field(
     "service_tier",
-    one_of("auto", "default", "flex", "scale", "priority", "fast"),
+    one_of("auto", "default", "flex", "scale", "priority", "fast", "ultrafast"),
     "default",
     reason="`priority` waits ahead of others, `flex` behind them, by up to 256 requests; "
-    "`auto`, `scale` and `fast` are `default`.",
+    "the others are `default`.",
 )
 PROMPT_CACHE_KEY: Field[str] = Field(
     "prompt_cache_key",

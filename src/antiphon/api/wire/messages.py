@@ -13,14 +13,16 @@ from collections.abc import Sequence
 
 from antiphon.api.wire.reader import (
     Cursor,
+    Reader,
     array_of,
     invalid_choice,
+    one_of,
     optional,
     read_object,
     read_string,
     wrong_type,
 )
-from antiphon.api.wire.tools import MAX_CALLS, read_tool_kind
+from antiphon.api.wire.tools import CHAT_FORM, MAX_CALLS
 from antiphon.api.wire.words import excerpt
 from antiphon.core.errors import EmptyArray, InvalidValue
 from antiphon.core.messages import Message, Role, ToolCall
@@ -75,8 +77,8 @@ def _read_calls(message: Cursor) -> tuple[ToolCall, ...]:
 def _read_call(cursor: Cursor) -> ToolCall:
     read_object(cursor)
     call_id = read_string(cursor.field("id"))
-    kind = read_tool_kind(cursor.field("type"))
-    tool = cursor.field(kind)
+    kind = CHAT_FORM.read_kind(cursor.field("type"))
+    tool = CHAT_FORM.within(cursor, kind)
     if kind == "custom":
         return ToolCall(call_id, read_string(tool.field("name")), read_string(tool.field("input")), True)
     return _named_call(tool, call_id)
@@ -149,16 +151,16 @@ def _content(cursor: Cursor, role: Role) -> str:
         raise wrong_type(cursor, "one of a string or array of objects")
     if not value:
         raise EmptyArray(cursor.path)
-    return "\n".join(_read_part(part, role) for part in cursor.items())
+    return read_parts(cursor, ("text",), refusals=role == "assistant")
 
 
-def _read_part(part: Cursor, role: Role) -> str:
+def read_parts(cursor: Cursor, texts: Sequence[str], *, refusals: bool) -> str:
+    """The text of an array of content parts, those of a type in `texts` and, with `refusals`, refusals."""
+    read_kind = one_of(*texts, *(("refusal",) if refusals else ()))
+    return "\n".join(_read_part(part, read_kind) for part in cursor.items())
+
+
+def _read_part(part: Cursor, read_kind: Reader[str]) -> str:
     read_object(part)
-    kind = part.field("type")
-    name = read_string(kind)
-    if name == "text":
-        return read_string(part.field("text"))
-    if name == "refusal" and role == "assistant":
-        return read_string(part.field("refusal"))
-    choices = ("text", "refusal") if role == "assistant" else ("text",)
-    raise invalid_choice(kind.path, name, choices)
+    kind = read_kind(part.field("type"))
+    return read_string(part.field("refusal" if kind == "refusal" else "text"))

@@ -1,4 +1,4 @@
-"""What the query of a list asks for: `after`, `limit`, `order`, `model`, `metadata[key]=value`.
+"""What a query asks for: `after`, `limit`, `order`, `model`, `metadata[key]=value`, `include`.
 
 Parameters that nobody knows are ignored. Of one that is given twice the last counts, except that
 every pair of metadata must match.
@@ -41,6 +41,11 @@ def read_order(query: QueryParams, default: Order = "asc") -> Order:
         if text == order:
             return order
     raise invalid_choice("order", text, _ORDERS)
+
+
+def included(query: QueryParams) -> Cursor:
+    """The values of `include`, which SDKs write with brackets and others without."""
+    return Cursor([*query.getlist("include"), *query.getlist("include[]")], "include")
 
 
 def read_metadata_pairs(query: QueryParams) -> tuple[tuple[str, str], ...]:

@@ -1,11 +1,13 @@
-"""Tools, of functions and custom ones, and the choice among them, in both of the API's forms.
+"""Tools, of functions and custom ones, and the choice among them, in all the forms that they are written in.
 
+Chat completions write what a tool is under the name of its kind (`function: {name}`), responses beside it.
 The deprecated form becomes the same values. Unknown keys are ignored, as everywhere inside of fields. That a
 choice names a tool which is there concerns two fields and is checked in `decode`.
 """
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from antiphon.api.wire.reader import (
@@ -21,7 +23,7 @@ from antiphon.api.wire.reader import (
     wrong_type,
 )
 from antiphon.api.wire.words import excerpt, type_name
-from antiphon.core.errors import InvalidValue
+from antiphon.core.errors import InvalidValue, UnsupportedParameter
 from antiphon.core.messages import CustomTool, FunctionTool, Tool, ToolChoice, ToolGrammar
 
 MAX_TOOLS: Final = 128
@@ -31,20 +33,52 @@ MAX_CALLS: Final = 128
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
 _KINDS: Final = ("function", "custom")
+_ALLOWED: Final = "allowed_tools"
 
 
-def read_tools(cursor: Cursor) -> tuple[Tool, ...]:
+@dataclass(frozen=True, slots=True)
+class ToolForm:
+    """How an API writes tools down."""
+
+    nested: bool
+    """What it is stands under the name of its kind, else beside it."""
+    others: str = ""
+    """Why there are no tools of other kinds, which the API knows; empty: it knows none."""
+
+    def read_kind(self, cursor: Cursor, *more: str) -> str:
+        """A `type` that is `function`, `custom` or one `more`.
+
+        Raises:
+            InvalidValue: the API does not know the kind.
+            UnsupportedParameter: it may know it.
+        """
+        kind, kinds = read_string(cursor), (*_KINDS, *more)
+        if kind in kinds:
+            return kind
+        if self.others:
+            raise UnsupportedParameter(cursor.path, f"There is no tool '{excerpt(kind)}': {self.others}")
+        raise invalid_choice(cursor.path, kind, kinds)
+
+    def within(self, cursor: Cursor, kind: str) -> Cursor:
+        """Where what is of this kind is described."""
+        return cursor.field(kind) if self.nested else cursor
+
+
+CHAT_FORM: Final = ToolForm(nested=True)
+
+
+def read_tools(cursor: Cursor, form: ToolForm = CHAT_FORM) -> tuple[Tool, ...]:
     """The tools; an empty list is none.
 
     Raises:
         InvalidValue: a custom tool has a name that another tool has, among others.
     """
     array_of(read_object, MAX_TOOLS)(cursor)
-    tools = tuple(_read_tool(item) for item in cursor.items())
+    tools = tuple(_read_tool(item, form) for item in cursor.items())
     taken = [tool.name for tool in tools]
-    for place, tool in enumerate(tools):
+    for tool, item in zip(tools, cursor.items(), strict=True):
         if isinstance(tool, CustomTool) and taken.count(tool.name) > 1:
-            path = f"{cursor.path}[{place}].custom.name"
+            path = form.within(item, "custom").field("name").path
             raise InvalidValue(path, f"Invalid '{path}': another tool is named '{tool.name}', too.")
     return tools
 
@@ -55,21 +89,16 @@ def read_functions(cursor: Cursor) -> tuple[FunctionTool, ...]:
     return tuple(read_function(item) for item in cursor.items())
 
 
-def read_tool_choice(cursor: Cursor) -> ToolChoice:
-    """`none`, `auto`, `required`, one function, or some of the tools."""
+def read_tool_choice(cursor: Cursor, form: ToolForm = CHAT_FORM) -> ToolChoice:
+    """`none`, `auto`, `required`, one tool, or some of the tools."""
     if isinstance(cursor.value, str):
         mode = one_of("none", "auto", "required")(cursor)
         return ToolChoice("none" if mode == "none" else "auto" if mode == "auto" else "required")
     if not isinstance(cursor.value, dict):
         raise wrong_type(cursor, "one of a string or object")
-    kind = cursor.field("type")
-    match read_string(kind):
-        case "function" | "custom" as named:
-            return ToolChoice("named", (_tool_name(cursor, named),))
-        case "allowed_tools":
-            return _read_allowed(cursor.field("allowed_tools"))
-        case other:
-            raise invalid_choice(kind.path, other, (*_KINDS, "allowed_tools"))
+    if form.read_kind(cursor.field("type"), _ALLOWED) == _ALLOWED:
+        return _read_allowed(form.within(cursor, _ALLOWED), form)
+    return ToolChoice("named", (_tool_name(cursor, form),))
 
 
 def read_function_choice(cursor: Cursor) -> ToolChoice:
@@ -81,29 +110,24 @@ def read_function_choice(cursor: Cursor) -> ToolChoice:
     return ToolChoice("named", (read_string(cursor.field("name")),))
 
 
-def read_tool_kind(cursor: Cursor) -> str:
-    """A `type` that is `function` or `custom`."""
-    return one_of(*_KINDS)(cursor)
+def _read_tool(cursor: Cursor, form: ToolForm) -> Tool:
+    kind = form.read_kind(cursor.field("type"))
+    tool = form.within(cursor, kind)
+    return _read_custom(tool, form) if kind == "custom" else read_function(tool)
 
 
-def _read_tool(cursor: Cursor) -> Tool:
-    kind = read_tool_kind(cursor.field("type"))
-    tool = cursor.field(kind)
-    return _read_custom(tool) if kind == "custom" else read_function(tool)
-
-
-def _read_custom(cursor: Cursor) -> CustomTool:
+def _read_custom(cursor: Cursor, form: ToolForm) -> CustomTool:
     return CustomTool(
         name=_read_name(cursor.field("name")),
         description=optional(cursor.field("description"), read_string, None),
-        grammar=optional(cursor.field("format"), _read_format, None),
+        grammar=optional(cursor.field("format"), lambda wanted: _read_format(wanted, form), None),
     )
 
 
-def _read_format(cursor: Cursor) -> ToolGrammar | None:
+def _read_format(cursor: Cursor, form: ToolForm) -> ToolGrammar | None:
     if one_of("text", "grammar")(cursor.field("type")) == "text":
         return None
-    grammar = cursor.field("grammar")
+    grammar = form.within(cursor, "grammar")
     syntax = one_of("lark", "regex")(grammar.field("syntax"))
     return ToolGrammar("lark" if syntax == "lark" else "regex", read_string(grammar.field("definition")))
 
@@ -143,17 +167,13 @@ def _read_parameters(cursor: Cursor, function: str) -> Mapping[str, object]:
     raise InvalidValue(cursor.path, reason, code="invalid_function_parameters")
 
 
-def _read_allowed(cursor: Cursor) -> ToolChoice:
+def _read_allowed(cursor: Cursor, form: ToolForm) -> ToolChoice:
     mode = one_of("auto", "required")(cursor.field("mode"))
-    tools = cursor.field("tools")
-    names = array_of(_allowed_name, MAX_TOOLS, minimum=1)(tools)
-    return ToolChoice("auto" if mode == "auto" else "required", names)
+    read_name = array_of(lambda tool: _tool_name(tool, form), MAX_TOOLS, minimum=1)
+    return ToolChoice("auto" if mode == "auto" else "required", read_name(cursor.field("tools")))
 
 
-def _allowed_name(cursor: Cursor) -> str:
+def _tool_name(cursor: Cursor, form: ToolForm) -> str:
     read_object(cursor)
-    return _tool_name(cursor, read_tool_kind(cursor.field("type")))
-
-
-def _tool_name(cursor: Cursor, kind: str) -> str:
-    return read_string(cursor.field(kind).field("name"))
+    kind = form.read_kind(cursor.field("type"))
+    return read_string(form.within(cursor, kind).field("name"))

@@ -1,78 +1,22 @@
 """`/v1/responses` over the fake engine: requests, conversations, and what is stored."""
 
-from typing import Any, get_type_hints
+import re
+from typing import Any
 
 import pytest
 from openai.types.responses import Response
-from openai.types.responses.response_create_params import (
-    ResponseCreateParamsNonStreaming,
-    ResponseCreateParamsStreaming,
-)
 
-from antiphon.api.app import ApiOptions
-from antiphon.api.decode import decode_chat
-from antiphon.api.responses.decode import decode_response
-from antiphon.api.responses.fields import FIELDS
+from antiphon.engine.backends.fake import FakeChatTemplate, FakeEngine, FakeTokenizer, say
+from antiphon.service.generations import ModelParts
 from tests.unit.api.fake_server import FakeServer, fake_server
-from tests.unit.api.scripted import registry
 
 PATH = "/v1/responses"
 ASK: dict[str, Any] = {"model": "fake", "input": "Hi", "seed": 7, "max_output_tokens": 12}
 TOOL = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+CUSTOM = {"type": "custom", "name": "sql"}
 CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
 OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "ok"}
 USER = {"role": "user", "content": "Hi"}
-
-# For every field that has an effect elsewhere or is refused: a value that asks for something.
-REFUSED: dict[str, Any] = {
-    "background": True,
-    "conversation": "conv_1",
-    "prompt": {"id": "pmpt_1"},
-    "context_management": [{"type": "compaction"}],
-    "moderation": {"model": "omni"},
-}
-IDLE: dict[str, Any] = {
-    "user": "u",
-    "safety_identifier": "s",
-    "prompt_cache_options": {"mode": "explicit"},
-    "prompt_cache_retention": "24h",
-    "max_tool_calls": 3,
-    "image": {"context_compression": "auto"},
-    "access_programs": {"cyber": "standard"},
-}
-
-
-def test_table_knows_every_field_of_the_sdk() -> None:
-    """A field that a new SDK can send is missed here, and not by a user."""
-    published = {
-        name
-        for params in (ResponseCreateParamsNonStreaming, ResponseCreateParamsStreaming)
-        for name in get_type_hints(params)
-    }
-
-    assert published - {field.name for field in FIELDS} == set()
-
-
-def test_every_verdict_has_a_value_here() -> None:
-    """So that the tests below forget none."""
-    assert {field.name for field in FIELDS if field.verdict == "refused"} == set(REFUSED)
-    assert {field.name for field in FIELDS if field.verdict == "without effect"} == set(IDLE)
-
-
-@pytest.mark.parametrize("name", REFUSED)
-async def test_refused_fields_are_named(name: str) -> None:
-    """As soon as they ask for something."""
-    async with fake_server() as server:
-        assert await server.refusal(PATH, ASK | {name: REFUSED[name]}) == (name, "unsupported_parameter")
-
-
-@pytest.mark.parametrize("name", IDLE)
-async def test_fields_without_effect_change_nothing(name: str) -> None:
-    """The same text as without them."""
-    async with fake_server() as server:
-        plain, idle = await server.post(PATH, ASK), await server.post(PATH, ASK | {name: IDLE[name]})
-
-    assert text_of(idle) == text_of(plain)
 
 
 def text_of(response: Any) -> str:
@@ -97,7 +41,12 @@ async def test_answer_is_what_the_sdk_s_model_describes() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"tools": [TOOL], "tool_choice": "required", "max_output_tokens": 200}]
+    "fields",
+    [
+        {},
+        {"tools": [TOOL], "tool_choice": "required", "max_output_tokens": 200},
+        {"tools": [CUSTOM], "tool_choice": {"type": "custom", "name": "sql"}, "max_output_tokens": 200},
+    ],
 )
 async def test_last_event_of_a_stream_holds_the_whole_answer(fields: dict[str, Any]) -> None:
     """Apart from ids and times."""
@@ -119,7 +68,7 @@ async def test_last_event_of_a_stream_holds_the_whole_answer(fields: dict[str, A
 
 
 async def test_items_are_the_conversation_that_chat_has() -> None:
-    """Instructions are a system message; calls and outputs are theirs; reasoning is not shown."""
+    """Instructions are a system message; calls and outputs are theirs."""
     messages = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hi\nthere"},
@@ -270,7 +219,6 @@ async def test_what_is_not_stored_is_not_found(stored: bool, wish: bool | None, 
         ({"top_logprobs": 21}, ("top_logprobs", "integer_above_max_value")),
         ({"include": ["everything"]}, ("include[0]", "invalid_value")),
         ({"truncation": "auto"}, ("truncation", "unsupported_parameter")),
-        ({"tools": [{"type": "web_search"}]}, ("tools[0].type", "unsupported_parameter")),
         ({"tools": [{"type": "function"}]}, ("tools[0].name", "missing_required_parameter")),
         ({"tool_choice": "required"}, ("tool_choice", None)),
         ({"tools": [TOOL], "tool_choice": {"type": "function", "name": "g"}}, ("tool_choice", None)),
@@ -281,11 +229,22 @@ async def test_what_is_not_stored_is_not_found(stored: bool, wish: bool | None, 
         ),
         (
             {"text": {"format": {"type": "json_schema", "name": "n", "strict": True, "schema": {"not": {}}}}},
-            ("text.format.schema", None),
+            ("text.format.schema", "invalid_json_schema"),
         ),
         (
             {"tools": [TOOL | {"strict": True, "parameters": {"type": "object", "not": {}}}]},
             ("tools[0].parameters", "invalid_function_parameters"),
+        ),
+        (
+            {"tools": [CUSTOM | {"format": {"type": "grammar", "syntax": "lark", "definition": "start: x"}}]},
+            ("tools[0].format.definition", "invalid_value"),
+        ),
+        ({"tools": [CUSTOM, TOOL | {"name": "sql"}]}, ("tools[0].name", "invalid_value")),
+        ({"reasoning": {"mode": "pro"}}, ("reasoning.mode", "unsupported_parameter")),
+        ({"reasoning": {"summary": "long"}}, ("reasoning.summary", "invalid_value")),
+        (
+            {"prompt_cache_options": {"prewarm": True}},
+            ("prompt_cache_options.prewarm", "unsupported_parameter"),
         ),
     ],
 )
@@ -320,15 +279,110 @@ async def test_events_are_named_as_their_types() -> None:
     assert all(f'"type":"{name}"' in block for name, block in zip(names, blocks, strict=True))
 
 
-@pytest.mark.parametrize(("effort", "thinks"), [("none", False), ("low", True)])
-def test_effort_is_told_to_the_template_as_chat_tells_it(effort: str, thinks: bool) -> None:
-    """And repeated in the response."""
-    body = ASK | {"model": "m", "reasoning": {"effort": effort, "summary": "auto"}}
-    call = decode_response(body, registry(), ApiOptions())
-    chat = {"model": "m", "messages": [USER], "reasoning_effort": effort}
+async def test_a_custom_tool_is_called_and_its_output_answered() -> None:
+    """Its input is in the language of its grammar; the items come back as they were given."""
+    grammar = {"type": "grammar", "syntax": "regex", "definition": "[0-9]{3}"}
+    asked = ASK | {"tools": [CUSTOM | {"format": grammar}], "max_output_tokens": 200}
+    async with fake_server() as server:
+        first = await server.post(PATH, asked | {"tool_choice": {"type": "custom", "name": "sql"}})
+        (call,) = first["output"]
+        output = {"type": "custom_tool_call_output", "call_id": call["call_id"], "output": "ok"}
+        asked |= {"tool_choice": "none"}
+        replayed = await server.post(PATH, asked | {"input": [USER, call, output]})
+        continued = await server.post(PATH, asked | {"input": [output], "previous_response_id": first["id"]})
+        referred = {"type": "item_reference", "id": call["id"]}
+        by_id = await server.post(PATH, asked | {"input": [USER, referred, output]})
+        listed = (await server.client.get(f"{PATH}/{continued['id']}/input_items?order=asc")).json()
 
-    assert (
-        call.request.template_options == decode_chat(chat, registry(), ApiOptions()).request.template_options
-    )
-    assert call.request.template_options["enable_thinking"] is thinks
-    assert call.facts["reasoning"] == {"effort": effort, "summary": "auto"}
+    assert (call["type"], call["name"]) == ("custom_tool_call", "sql")
+    assert re.fullmatch("[0-9]{3}", call["input"])
+    assert text_of(replayed) == text_of(continued) == text_of(by_id)
+    kinds = [item["type"] for item in listed["data"]]
+    assert kinds == ["message", "custom_tool_call", "custom_tool_call_output"]
+    assert all(item["id"] and item["status"] == "completed" for item in listed["data"])
+    assert first["tools"] == [CUSTOM | {"description": None, "format": grammar}]
+
+
+@pytest.mark.parametrize(
+    ("choice", "kinds"),
+    [
+        ("none", {"message"}),
+        ("required", {"custom_tool_call", "function_call"}),
+        ({"type": "function", "name": "f"}, {"function_call"}),
+        ({"type": "custom", "name": "sql"}, {"custom_tool_call"}),
+        (
+            {"type": "allowed_tools", "mode": "required", "tools": [{"type": "custom", "name": "sql"}]},
+            {"custom_tool_call"},
+        ),
+        (
+            {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "f"}]},
+            {"function_call"},
+        ),
+    ],
+)
+async def test_choice_among_tools_is_kept(choice: Any, kinds: set[str]) -> None:
+    """Whichever way it is made, and repeated in the response."""
+    asked = ASK | {"tools": [TOOL, CUSTOM], "tool_choice": choice, "parallel_tool_calls": False}
+    async with fake_server() as server:
+        answers = [
+            await server.post(PATH, asked | {"seed": seed, "max_output_tokens": 300}) for seed in range(3)
+        ]
+
+    assert {item["type"] for answer in answers for item in answer["output"]} <= kinds
+    assert all(len(answer["output"]) == 1 for answer in answers)
+    assert {(str(answer["tool_choice"]), answer["parallel_tool_calls"]) for answer in answers} == {
+        (str(choice), False)
+    }
+
+
+async def test_thoughts_are_told_kept_and_replayed() -> None:
+    """Whole as streamed; counted; encoded where that is asked for, afterwards too."""
+    template = FakeChatTemplate(("<think>", "</think>"), opens_block=True)
+    parts = ModelParts(FakeEngine(lambda *_: say("Hm.", "</think>", "Hello")), FakeTokenizer(), template)
+    asked = ASK | {"max_output_tokens": 100}
+    async with fake_server(parts=parts) as server:
+        whole = await server.post(PATH, asked)
+        events = await server.events(PATH, asked | {"include": ["reasoning.encrypted_content"]})
+        one = f"{PATH}/{whole['id']}"
+        kept = (await server.client.get(one)).json()
+        encoded = (await server.client.get(f"{one}?include[]=reasoning.encrypted_content")).json()
+        wrong = await server.client.get(f"{one}?include=everything")
+        second = await server.post(PATH, asked | {"previous_response_id": whole["id"], "input": "More"})
+        listed = (await server.client.get(f"{PATH}/{second['id']}/input_items?order=asc")).json()
+
+    thought, said = whole["output"]
+    streamed = events[-1]["response"]["output"][0]
+    assert thought["content"] == [{"type": "reasoning_text", "text": "Hm."}]
+    assert said["content"][0]["text"] == "Hello"
+    assert whole["usage"]["output_tokens_details"]["reasoning_tokens"] == len("Hm.</think>")
+    assert streamed["content"] == thought["content"]
+    assert "encrypted_content" not in thought
+    assert streamed["encrypted_content"] == encoded["output"][0]["encrypted_content"]
+    assert kept == whole
+    assert wrong.json()["error"]["param"] == "include[0]"
+    assert [item["type"] for item in listed["data"]] == ["message", "reasoning", "message", "message"]
+
+
+async def test_input_is_counted_without_an_answer() -> None:
+    """As it is charged: with instructions, tools and what came before; the model may be left out."""
+    asked = {"instructions": "Be brief.", "tools": [TOOL, CUSTOM], "tool_choice": "none"}
+    async with fake_server() as server:
+        first = await server.post(PATH, ASK)
+        asked |= {"previous_response_id": first["id"], "input": "More"}
+        answer = await server.post(PATH, ASK | asked)
+        counted = await server.post(f"{PATH}/input_tokens", asked | {"model": None})
+        refused = await server.refusal(f"{PATH}/input_tokens", asked | {"tools": [{"type": "computer"}]})
+
+    assert counted == {"object": "response.input_tokens", "input_tokens": answer["usage"]["input_tokens"]}
+    assert refused == ("tools[0].type", "unsupported_parameter")
+
+
+async def test_what_has_ended_cannot_be_cancelled() -> None:
+    """As with OpenAI, where only responses in the background can."""
+    async with fake_server() as server:
+        answer = await server.post(PATH, ASK)
+        refused = await server.post(f"{PATH}/{answer['id']}/cancel", {}, status=400)
+        missed = await server.client.post(f"{PATH}/resp_0/cancel")
+
+    assert refused["error"]["message"] == "Cannot cancel a synchronous response."
+    assert missed.status_code == 404
