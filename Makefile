@@ -55,7 +55,7 @@ lock: .venv/dev .venv/clients/ready ## Lock the newest allowed versions of every
 	@$(COMPILE_PROJECT) --output-file requirements/runtime.txt
 	@$(COMPILE_PROJECT) --output-file requirements/dev.txt --extra dev --constraint requirements/runtime.txt
 	@$(COMPILE_PROJECT) --output-file requirements/site.txt --extra site --constraint requirements/dev.txt
-	@$(COMPILE_PROJECT) --output-file requirements/ray.txt --extra ray --constraint requirements/dev.txt
+	@$(COMPILE_PROJECT) --output-file requirements/ray.txt --extra ray --extra postgres --constraint requirements/dev.txt
 	@$(COMPILE) requirements/clients.in --output-file requirements/clients.txt
 	@$(COMPILE) requirements/instructor.in --output-file requirements/instructor.txt
 	@cd tests/js && $(NPM) update --package-lock-only

@@ -168,11 +168,12 @@ def _metrics() -> str:
     return _page(
         "Metrics",
         """`--metrics-port N` serves these in Prometheus' text format on `http://127.0.0.1:N/metrics`,
-for this machine only and without a key.
+without a key and, unless `--metrics-host` names another address, for this machine only.
 `GET /v1/antiphon/stats` gives the same series as JSON, on the server's own port and with its keys;
 the dashboard at `/dashboard` lives on it.
 A [Grafana dashboard](../grafana/antiphon.json) can be imported as it is.
-Times are in seconds. Counters of an engine start anew with its process.""",
+Times are in seconds. Counters of an engine start anew with its process.
+Those that begin with `vllm:` are there for gateways and autoscalers that look for vLLM's names.""",
         ("Metric", "Kind", "Labels", "Meaning"),
         rows,
     )

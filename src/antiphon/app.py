@@ -63,8 +63,6 @@ logger = logging.getLogger(__name__)
 
 OpenProgress = Callable[[], AbstractContextManager[Progress]]
 
-METRICS_HOST = "127.0.0.1"
-"""Metrics are for this machine, wherever else the server listens."""
 _SAME_SIGNAL_S = 1.0
 """A signal to a process group may come twice, from the sender and passed on by make or a shell."""
 
@@ -237,7 +235,8 @@ def _ray_engine(settings: Settings, model: PreparedModel) -> Engine:
         )
     except ModuleNotFoundError:
         raise StartError("the engine ray is an extra: pip install 'antiphon[ray]'") from None
-    cores = settings.threads or max(1, (os.cpu_count() or 1) // settings.replicas)
+    least, most = settings.replica_bounds
+    cores = settings.threads or max(1, (os.cpu_count() or 1) // most)
     # No more than an engine needs: keys and addresses stay here.
     own = Settings(
         model=settings.model,
@@ -248,8 +247,8 @@ def _ray_engine(settings: Settings, model: PreparedModel) -> Engine:
     options = RayOptions(
         name=application_name(model.id, (model.digest, own)),
         address=settings.ray_address or None,
-        replicas=settings.replicas,
-        max_replicas=settings.max_replicas,
+        replicas=least,
+        max_replicas=most,
         cpus=cores,
         drain_s=settings.drain_s,
     )
@@ -279,7 +278,7 @@ async def _serve(
                 stop.gentle = True
                 on_ready(_describe(settings, registry, port))
 
-            async with lag_measured(metrics), _metrics_served(settings.metrics_port, metrics):
+            async with lag_measured(metrics), _metrics_served(settings, metrics):
                 await serve(
                     app,
                     settings.host,
@@ -297,21 +296,22 @@ async def _serve(
 
 
 @asynccontextmanager
-async def _metrics_served(port: int, metrics: Metrics) -> AsyncIterator[None]:
-    """Let this machine read the metrics until the block ends, where a port is set for it.
+async def _metrics_served(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
+    """Let operators read the metrics until the block ends, where a port is set for it.
 
     Raises:
         StartError: the port cannot be listened on.
     """
+    host, port = settings.metrics_host, settings.metrics_port
     async with AsyncExitStack() as stack:
         if port:
             try:
-                await stack.enter_async_context(served(create_metrics_app(metrics), METRICS_HOST, port))
+                await stack.enter_async_context(served(create_metrics_app(metrics), host, port))
             except OSError as error:
                 raise StartError(
-                    f"metrics_port: cannot listen on {METRICS_HOST} port {port}: {error.strerror}"
+                    f"metrics_port: cannot listen on {host} port {port}: {error.strerror}"
                 ) from error
-            logger.info("metrics: http://%s:%d/metrics", METRICS_HOST, port)
+            logger.info("metrics: http://%s:%d/metrics", host, port)
         yield
 
 

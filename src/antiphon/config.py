@@ -78,8 +78,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     strict_fields: Annotated[bool, _about("Refuse unknown request fields instead of naming them")] = False
     playground: Annotated[bool, _about("Serve the playground at / and the dashboard at /dashboard")] = True
     metrics_port: Annotated[
-        int, _about("Serve Prometheus metrics on this port of loopback; 0 serves none", ge=0, le=65535)
+        int, _about("Serve Prometheus metrics on this port; 0 serves none", ge=0, le=65535)
     ] = 0
+    metrics_host: Annotated[
+        str, _about("Address to serve them on, without a key: beyond loopback, to whoever can reach it")
+    ] = "127.0.0.1"
     reasoning_field: Annotated[
         Literal["reasoning_content", "reasoning"], _about("The key of what a thinking model thought")
     ] = "reasoning_content"
@@ -126,9 +129,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     replicas: Annotated[
         int, _about("Engines on the Ray cluster, each with the model and its own cores", ge=1)
     ] = 1
-    max_replicas: Annotated[
-        int, _about("Start more of them as the load asks for, up to this; 0: never", ge=0)
-    ] = 0
+    autoscale: Annotated[
+        str, _about("As many of them as the load asks for, as LEAST:MOST (1:8), instead of a fixed number")
+    ] = ""
 
     def __repr__(self) -> str:
         shown = (name for name in self.__struct_fields__ if name not in SECRETS)
@@ -137,6 +140,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def shown(self, name: str) -> object:
         """A setting's value as it may be shown: without the password of a database."""
         return shown_value(name, getattr(self, name))
+
+    @property
+    def replica_bounds(self) -> tuple[int, int]:
+        """The least and the most engines on the Ray cluster."""
+        least, _, most = (self.autoscale or f"{self.replicas}:{self.replicas}").partition(":")
+        return int(least), int(most)
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -244,6 +253,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -
     keys = (*settings.api_key, *_read_keys(settings.api_key_file))
     settings = msgspec.structs.replace(settings, api_key=keys)
     _check_keys(settings)
+    _check_replicas(settings)
     _check_exposure(settings)
     return settings
 
@@ -349,6 +359,16 @@ def _check_keys(settings: Settings) -> None:
     for key in settings.api_key:
         if not (key.isascii() and key.isprintable() and " " not in key and key):
             raise ConfigError("api_key: a key is printable ASCII without spaces")
+
+
+def _check_replicas(settings: Settings) -> None:
+    if not settings.autoscale:
+        return
+    bounds = re.fullmatch(r"([1-9][0-9]{0,5}):([1-9][0-9]{0,5})", settings.autoscale, re.ASCII)
+    if bounds is None or int(bounds[1]) > int(bounds[2]):
+        raise ConfigError("autoscale: expected LEAST:MOST, such as 1:8")
+    if settings.replicas != 1:
+        raise ConfigError("autoscale: give it or replicas, not both")
 
 
 def _check_exposure(settings: Settings) -> None:

@@ -43,7 +43,7 @@ def test_counters_are_read_as_rates_and_gauges_are_not() -> None:
 
 
 def test_every_metric_is_shown() -> None:
-    """What is worth counting is worth a look."""
+    """What is worth counting is worth a look; gateways' names for the same figures are not."""
     shown = {SERIES[name].name for query in QUERIES for name in re.findall(r"antiphon_\w+", query)}
 
-    assert {metric.name for metric in METRICS} - shown == set()
+    assert {metric.name for metric in METRICS if not metric.name.startswith("vllm:")} - shown == set()

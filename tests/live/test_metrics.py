@@ -43,3 +43,14 @@ def test_taken_port_is_told_before_the_server_is_ready(tmp_path: Path) -> None:
             running(tmp_path, "--engine", "fake", "--metrics-port", str(port)),
         ):
             pass
+
+
+def test_metrics_answer_on_another_address_under_its_own_name(tmp_path: Path) -> None:
+    """As a scraper names a pod; other names are refused there too."""
+    port = free_port()
+    flags = ("--engine", "fake", "--metrics-host", "127.0.0.2", "--metrics-port", str(port))
+    with running(tmp_path, *flags):
+        url = f"http://127.0.0.2:{port}/metrics"
+        named, foreign = (httpx.get(url, headers=h).status_code for h in ({}, {"Host": "example.org"}))
+
+    assert (named, foreign) == (200, 403)

@@ -76,6 +76,10 @@ def test_texts_become_the_type_of_the_setting() -> None:
         ({"drain_s": "nan"}, {}, "--drain-s: expected a number of at least 0"),
         ({}, {"ANTIPHON_STRICT_FIELDS": "perhaps"}, "ANTIPHON_STRICT_FIELDS: expected true or false"),
         ({"api_key_file": "absent"}, {}, "api_key_file: absent cannot be read"),
+        ({"autoscale": "8"}, {}, "autoscale: expected LEAST:MOST, such as 1:8"),
+        ({"autoscale": "0:8"}, {}, "autoscale: expected LEAST:MOST, such as 1:8"),
+        ({"autoscale": "3:2"}, {}, "autoscale: expected LEAST:MOST, such as 1:8"),
+        ({"autoscale": "1:8", "replicas": "2"}, {}, "autoscale: give it or replicas, not both"),
         ({}, {"ANTIPHON_API_KEY": "two words"}, "api_key: a key is printable ASCII without spaces"),
     ],
 )
@@ -88,6 +92,12 @@ def test_wrong_values_name_their_source(
 
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_replicas_are_a_number_or_bounds() -> None:
+    """The bounds of a fixed number are that number."""
+    assert load({"replicas": "3"}, {}).replica_bounds == (3, 3)
+    assert load({"autoscale": "1:8"}, {}).replica_bounds == (1, 8)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def create_app(services: Services, options: ApiOptions) -> ApiApp:
 
 
 def create_metrics_app(metrics: Metrics) -> ApiApp:
-    """The application of the listener for operators: `/metrics` and nothing else, for this machine."""
+    """The application of the listener for operators: `/metrics` and nothing else, without a key."""
     lifecycle, options = Lifecycle(), ApiOptions(playground=False)
     endpoint = Endpoint("GET", "/metrics", StatsRoutes(metrics).exposition, public=True)
     app = Identity(ErrorBoundary(Guards(Dispatcher((endpoint,), KeyRing(())), options)))

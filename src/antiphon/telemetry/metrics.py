@@ -162,7 +162,24 @@ ENGINE: Final[tuple[tuple[Metric, Callable[[EngineStats], float]], ...]] = (
 )
 """Read from each engine's newest snapshot, when somebody asks."""
 
-METRICS: Final = (*COUNTED, *(metric for metric, _ in ENGINE))
+_MODEL_NAME = ("model_name",)
+
+GATEWAY: Final[tuple[tuple[Metric, Callable[[EngineStats], float]], ...]] = (
+    (Metric("vllm:num_requests_running", "gauge", "Choices in the batch", _MODEL_NAME), lambda s: s.running),
+    (Metric("vllm:num_requests_waiting", "gauge", "Choices in the queue", _MODEL_NAME), lambda s: s.waiting),
+    (
+        Metric(
+            "vllm:kv_cache_usage_perc",
+            "gauge",
+            "Share of the KV cache's pages held by running choices, from 0 to 1",
+            _MODEL_NAME,
+        ),
+        lambda s: s.pages_used / s.pages_total if s.pages_total else 0.0,
+    ),
+)
+"""Once more under the names that gateways and autoscalers look for: those of vLLM's metrics."""
+
+METRICS: Final = (*COUNTED, *(metric for metric, _ in (*ENGINE, *GATEWAY)))
 """Every metric there is."""
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -254,7 +271,7 @@ class _EngineFigures(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         snapshots = {model: stats() for model, stats in self._engines.items()}
-        for metric, read in ENGINE:
+        for metric, read in (*ENGINE, *GATEWAY):
             family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
             figures = family(metric.name, metric.help, labels=metric.labels)
             for model, stats in snapshots.items():

@@ -50,6 +50,21 @@ def test_engines_are_asked_when_somebody_reads() -> None:
     assert after["antiphon_engine_preemptions_total"] == [({"model": "m"}, 2)]
 
 
+def test_gateways_find_the_queue_and_the_cache_under_the_names_they_know() -> None:
+    """The same figures; the cache as a share, none of it used before there are pages."""
+    metrics = Metrics()
+    stats = EngineStats()
+    metrics.watch_engine("m", lambda: stats)
+    before = metrics.samples()["vllm:kv_cache_usage_perc"]
+    stats = EngineStats(ready=True, running=5, waiting=3, pages_total=8, pages_used=6)
+    after = metrics.samples()
+
+    assert before == [({"model_name": "m"}, 0.0)]
+    assert after["vllm:kv_cache_usage_perc"] == [({"model_name": "m"}, 0.75)]
+    assert after["vllm:num_requests_running"] == [({"model_name": "m"}, 5)]
+    assert after["vllm:num_requests_waiting"] == [({"model_name": "m"}, 3)]
+
+
 @pytest.mark.parametrize("method", ["BREW", "get", "x" * 100])
 def test_no_label_is_a_clients_own_word(method: str) -> None:
     """A method that nobody knows is counted as another."""
