@@ -15,12 +15,15 @@ from array import array
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 
 
-def prefix_names(prompt: Sequence[int], page_tokens: int, salt: str) -> list[bytes]:
-    """Names of the prompt's full pages, first page first: each covers everything before it too."""
-    return list(_chain(hashlib.sha256(salt.encode()).digest(), prompt, page_tokens))
+def prefix_names(prompt: Sequence[int], page_tokens: int, salt: str, limit: int | None = None) -> list[bytes]:
+    """Names of the prompt's full pages, first page first: each covers everything before it too.
+
+    With a `limit`, of no more than so many.
+    """
+    return list(islice(_chain(hashlib.sha256(salt.encode()).digest(), prompt, page_tokens), limit))
 
 
 def generated_names(

@@ -10,6 +10,11 @@ def test_prefix_names_cover_full_pages_only() -> None:
     assert len(prefix_names(range(11), 4, "")) == 2
 
 
+def test_prefix_names_end_at_a_limit() -> None:
+    """They are the first of all of them."""
+    assert prefix_names(range(40), 4, "s", 3) == prefix_names(range(40), 4, "s")[:3]
+
+
 def test_prefix_names_depend_on_everything_before() -> None:
     """The same page after another beginning has another name."""
     first = prefix_names([1, 2, 3, 4, 5, 6, 7, 8], 4, "")

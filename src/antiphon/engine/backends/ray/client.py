@@ -25,7 +25,7 @@ from ray.exceptions import RayError
 from ray.serve.config import AutoscalingConfig, RequestRouterConfig
 from ray.serve.exceptions import BackPressureError, RayServeException
 
-from antiphon.core.errors import EngineFailed, EngineUnavailable, Overloaded, SchemaRefused
+from antiphon.core.errors import AntiphonError, EngineFailed, EngineUnavailable, Overloaded, SchemaRefused
 from antiphon.core.generation import Constraint, EngineStats, GenerationRequest, ModelInfo
 from antiphon.engine import frames
 from antiphon.engine.backends.ray.messages import Group, decode_group, decode_report, encode, error_of
@@ -184,11 +184,15 @@ class RayEngine:
                 await self._handle.stop.remote(message.key, message.choice, route=route)
 
     async def _follow(self, request: GenerationRequest, generation: EngineGeneration) -> None:
-        """Feed a generation until it ends; it fails where the cluster or this engine goes away."""
+        """Feed a generation until it ends; it fails where the cluster or this engine goes away.
+
+        It is sent once more where its replica was lost before it said anything.
+        """
         try:
-            generation.fail(await self._attempts(request, generation))
-        except BackPressureError:
-            generation.fail(Overloaded())
+            error = await self._attempt(request, generation)
+            if error is None and request.id not in self._places:
+                error = await self._attempt(request, generation)
+            generation.fail(error or EngineFailed())
         except asyncio.CancelledError:
             generation.fail(EngineFailed())
             raise
@@ -196,28 +200,27 @@ class RayEngine:
             self._tasks.pop(request.id, None)
             self._places.pop(request.id, None)
 
-    async def _attempts(self, request: GenerationRequest, generation: EngineGeneration) -> Any:
-        """Two, where the first one's replica was lost before it said anything; why nothing more comes."""
-        for attempt in range(2):
-            try:
-                async with contextlib.aclosing(self._groups(request)) as groups:
-                    async for group in groups:
-                        self._places[request.id] = group.replica
-                        for produced in group.produced:
-                            generation.deliver(produced)
-                        if group.failure is not None:
-                            return error_of(group.failure)
-                return EngineFailed()
-            except BackPressureError:
-                raise
-            except _CLUSTER_ERRORS as error:
-                logger.warning("ray: a replica was lost: %s", type(error).__name__)
-                if request.id in self._places or attempt:
-                    return EngineFailed()
+    async def _attempt(
+        self, request: GenerationRequest, generation: EngineGeneration
+    ) -> AntiphonError | None:
+        """Deliver what a replica says; why nothing more comes, or None where the replica was lost."""
+        try:
+            async with contextlib.aclosing(self._groups(request)) as groups:
+                async for group in groups:
+                    self._places[request.id] = group.replica
+                    for produced in group.produced:
+                        generation.deliver(produced)
+                    if group.failure is not None:
+                        return error_of(group.failure)
+        except BackPressureError:
+            return Overloaded()
+        except _CLUSTER_ERRORS as error:
+            logger.warning("ray: a replica was lost: %s", type(error).__name__)
+            return None
         return EngineFailed()
 
     async def _groups(self, request: GenerationRequest) -> AsyncGenerator[Group, None]:
-        names = prefix_names(request.prompt, PAGE_TOKENS, request.cache_salt)[:MAX_ROUTE_PAGES]
+        names = prefix_names(request.prompt, PAGE_TOKENS, request.cache_salt, MAX_ROUTE_PAGES)
         stream = self._handle.options(stream=True).generate.remote(
             encode(request), route=Route(tuple(names) or (request.cache_salt.encode(),))
         )

@@ -34,6 +34,7 @@ class PrefixRouter(RequestRouter):  # type: ignore[misc]  # Read as untyped.
         self._policy = policy
         self._affinity = PrefixAffinity()
         self._turns = itertools.count()
+        self._chance = random.Random(0)
         self._sent: dict[str, set[str]] = {}
         """Ids of the requests that this router has in each replica's hands."""
 
@@ -50,7 +51,7 @@ class PrefixRouter(RequestRouter):  # type: ignore[misc]  # Read as untyped.
             names = sorted(by_name)
             return [[by_name[name]] for name in (*names[turn:], *names[:turn])]
         if self._policy == "random":
-            return [random.sample(candidate_replicas, len(candidate_replicas))]
+            return [self._chance.sample(candidate_replicas, len(candidate_replicas))]
         self._sent = {name: ids for name, ids in self._sent.items() if name in by_name}
         loads = {name: self._load(replica) for name, replica in by_name.items()}
         return [[by_name[name]] for name in self._affinity.rank(route.names, loads)]
