@@ -9,6 +9,7 @@ from antiphon.engine.backend import Backend
 from antiphon.engine.constraint import ConstraintCompiler
 from antiphon.engine.loop import Emitted, EngineLoop
 from antiphon.engine.pages import PagePool
+from antiphon.engine.phases import PhaseRecorder
 from antiphon.engine.scheduler import Scheduler, SchedulerOptions
 from tests.byte_grammar import byte_compiler
 
@@ -41,11 +42,14 @@ class Rig:
         *,
         eos: int = EOS,
         jump_forward: bool = True,
+        phases: PhaseRecorder | None = None,
     ) -> None:
         self.backend = backend
         self.pool = PagePool(backend.page_count)
         self.scheduler = Scheduler(self.pool, backend.page_tokens, options or SchedulerOptions())
-        self.loop = EngineLoop(backend, self.scheduler, (eos,), clock, jump_forward=jump_forward)
+        self.loop = EngineLoop(
+            backend, self.scheduler, (eos,), clock, jump_forward=jump_forward, phases=phases
+        )
         self.answers: dict[tuple[str, int], Answer] = {}
         self.failed: list[str] = []
         self.cached: dict[str, int] = {}

@@ -45,6 +45,7 @@ FENCES = {
     "rich": ("cli/",),
     "platformdirs": ("config.py",),
     "prometheus_client": ("telemetry/",),
+    "opentelemetry": ("telemetry/otel.py",),
     "apsw": ("store/",),
     "asyncpg": ("store/postgres.py",),
     "ray": ("engine/backends/ray/",),

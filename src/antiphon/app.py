@@ -31,6 +31,7 @@ from antiphon.config import (
     hub_options,
     is_loopback,
     servers_folder,
+    traces_wanted,
 )
 from antiphon.core.errors import EngineUnavailable
 from antiphon.core.ports import CompletionStore, Engine
@@ -58,6 +59,7 @@ from antiphon.store.sqlite import SqliteStore
 from antiphon.telemetry.lag import lag_measured
 from antiphon.telemetry.logs import configure_logging
 from antiphon.telemetry.metrics import Metrics
+from antiphon.telemetry.traces import NO_TRACES, Traces
 
 logger = logging.getLogger(__name__)
 
@@ -186,16 +188,36 @@ def _load_parts(settings: Settings, open_progress: OpenProgress, script: ScriptS
     Raises:
         ModelError: the model cannot be served.
     """
+    traces = open_traces(settings)
     if settings.engine == "fake":
-        return ModelParts(*fake_parts(script))
+        return ModelParts(*fake_parts(script), traces)
     template = Path(settings.chat_template).expanduser() if settings.chat_template else None
     with open_progress() as progress:
         model = prepare(settings.model, cache_folder(), progress, hub=hub_options())
-    engine = _ray_engine(settings, model) if settings.engine == "ray" else _engine(settings, model)
-    return ModelParts(engine, load_tokenizer(model.folder), load_chat_template(model.folder, template))
+    engine = _ray_engine(settings, model) if settings.engine == "ray" else _engine(settings, model, traces)
+    chat_template = load_chat_template(model.folder, template)
+    return ModelParts(engine, load_tokenizer(model.folder), chat_template, traces)
 
 
-def _engine(settings: Settings, model: PreparedModel) -> EngineClient:
+def open_traces(settings: Settings) -> Traces:
+    """Where traces go, to be closed in the end; nowhere unless that was asked for.
+
+    Raises:
+        StartError: the setting asks for them, and what sends them is not installed.
+    """
+    if not traces_wanted(settings):
+        return NO_TRACES
+    try:
+        from antiphon.telemetry.otel import OtelTraces, exporter_to  # OpenTelemetry is an extra.
+    except ModuleNotFoundError:
+        if settings.otlp_endpoint:
+            raise StartError("traces are an extra: pip install 'antiphon[otel]'") from None
+        logger.warning("traces: OTEL_* variables ask for them, which takes: pip install 'antiphon[otel]'")
+        return NO_TRACES
+    return OtelTraces(exporter_to(settings.otlp_endpoint))
+
+
+def _engine(settings: Settings, model: PreparedModel, traces: Traces = NO_TRACES) -> EngineClient:
     """An engine for a model that is on this machine, not yet started."""
     return EngineClient(
         EngineOptions(
@@ -208,7 +230,8 @@ def _engine(settings: Settings, model: PreparedModel) -> EngineClient:
             kv_cache_type=settings.kv_cache_type,
             threads=settings.threads,
             jump_forward=settings.jump_forward,
-        )
+        ),
+        on_phases=traces.engine_phases if traces.on else None,
     )
 
 
@@ -293,6 +316,7 @@ async def _serve(
         raise _cannot_listen(settings.host, settings.port, error) from error
     finally:
         await parts.engine.aclose()
+        await asyncio.to_thread(parts.traces.close)
 
 
 @asynccontextmanager
@@ -341,6 +365,7 @@ def build_app(
             openai_strict_schemas=settings.openai_strict_schemas,
         ),
         tokenization=Tokenization(parts, registry),
+        traces=parts.traces,
     )
     metrics.watch_engine(info.id, parts.engine.stats)
     metrics.watch_choices(lambda: admission.choices)

@@ -83,6 +83,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_host: Annotated[
         str, _about("Address to serve them on, without a key: beyond loopback, to whoever can reach it")
     ] = "127.0.0.1"
+    otlp_endpoint: Annotated[
+        str,
+        _about(
+            "Send OpenTelemetry traces there, as OTLP over HTTP: http://HOST:4318; "
+            "needs the extra otel. OTEL_EXPORTER_OTLP_ENDPOINT does the same"
+        ),
+    ] = ""
     reasoning_field: Annotated[
         Literal["reasoning_content", "reasoning"], _about("The key of what a thinking model thought")
     ] = "reasoning_content"
@@ -285,6 +292,18 @@ def hub_options(environ: Mapping[str, str] = os.environ) -> HubOptions:
         token=environ.get("HF_TOKEN", ""),
         offline=environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"),
     )
+
+
+def traces_wanted(settings: Settings, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether traces are to be sent: by the setting, or by the variables that OpenTelemetry's SDK reads."""
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return False
+    if settings.otlp_endpoint:
+        return True
+    if environ.get("OTEL_TRACES_EXPORTER", "otlp").strip().lower() != "otlp":
+        return False
+    names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return any(environ.get(name) for name in names)
 
 
 def servers_folder() -> Path:

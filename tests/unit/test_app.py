@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,29 @@ async def test_store_may_be_a_database(postgres: PostgresServer) -> None:
     assert await opened(Settings(store=postgres.url())) == "PostgresStore"
     with pytest.raises(StartError, match=r"^store: the database cannot be reached \(\w+\)$"):
         await opened(Settings(store="postgresql://u:secret@127.0.0.1:1/x"))
+
+
+def test_traces_without_their_extra_are_a_start_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a setting asks for them; a variable that other programs read too gets a warning."""
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    monkeypatch.delitem(sys.modules, "antiphon.telemetry.otel", raising=False)
+    with pytest.raises(StartError, match=r"traces are an extra: pip install 'antiphon\[otel\]'"):
+        app.open_traces(Settings(otlp_endpoint="http://127.0.0.1:4318"))
+
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+    assert not app.open_traces(Settings()).on
+
+
+def test_nothing_of_opentelemetry_is_imported_unless_traces_are_on() -> None:
+    """Not even where it is installed."""
+    program = (
+        "import sys; from antiphon import app; from antiphon.config import Settings; "
+        "assert not app.open_traces(Settings()).on; "
+        "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
+    )
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+
+    subprocess.run([sys.executable, "-c", program], check=True, env=environ)
 
 
 def test_taken_port_is_a_start_error() -> None:

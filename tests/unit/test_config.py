@@ -15,6 +15,7 @@ from antiphon.config import (
     hub_options,
     is_loopback,
     load,
+    traces_wanted,
     unknown_variables,
 )
 from antiphon.models.hub_repository import HubOptions
@@ -225,3 +226,19 @@ def test_hub_is_set_up_by_its_own_variables() -> None:
 
     assert hub_options(environ) == HubOptions("http://mirror", "hf_x", offline=True)
     assert hub_options({"HF_HUB_OFFLINE": "0"}) == HubOptions()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "environ", "wanted"),
+    [
+        ("", {}, False),
+        ("http://127.0.0.1:4318", {}, True),
+        ("", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}, True),
+        ("", {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces"}, True),
+        ("", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_TRACES_EXPORTER": "none"}, False),
+        ("http://127.0.0.1:4318", {"OTEL_SDK_DISABLED": "true"}, False),
+    ],
+)
+def test_traces_are_sent_where_somebody_said_so(endpoint: str, environ: dict[str, str], wanted: bool) -> None:
+    """By the setting or by OpenTelemetry's own variables, which can also forbid it."""
+    assert traces_wanted(Settings(otlp_endpoint=endpoint), environ) is wanted

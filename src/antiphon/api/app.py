@@ -16,6 +16,7 @@ from antiphon.api.middleware.access_log import AccessLog
 from antiphon.api.middleware.boundary import ErrorBoundary
 from antiphon.api.middleware.guards import Guards
 from antiphon.api.middleware.identity import Identity
+from antiphon.api.middleware.traced import Traced
 from antiphon.api.options import ApiOptions
 from antiphon.api.playground.pages import read_pages
 from antiphon.api.routes.chat import ChatRoutes
@@ -34,6 +35,7 @@ from antiphon.service.stored import StoredCompletions
 from antiphon.service.text_completions import TextCompletions
 from antiphon.service.tokenization import Tokenization
 from antiphon.telemetry.metrics import Metrics
+from antiphon.telemetry.traces import NO_TRACES, Traces
 
 __all__ = ["ApiApp", "ApiOptions", "Services", "create_app"]
 
@@ -52,6 +54,7 @@ class Services:
     """None: there is no route to text completions."""
     tokenization: Tokenization | None = None
     """None: there are no routes to tokens."""
+    traces: Traces = NO_TRACES
 
 
 class ApiApp:
@@ -72,8 +75,10 @@ def create_app(services: Services, options: ApiOptions) -> ApiApp:
     """Put the application together."""
     lifecycle = Lifecycle()
     dispatcher = Dispatcher(tuple(_endpoints(services, lifecycle, options)), KeyRing(options.api_keys))
-    app = Identity(AccessLog(ErrorBoundary(Guards(dispatcher, options)), services.metrics))
-    return ApiApp(app, lifecycle, options)
+    app: ASGIApp = AccessLog(ErrorBoundary(Guards(dispatcher, options)), services.metrics)
+    if services.traces.on:
+        app = Traced(app, services.traces)
+    return ApiApp(Identity(app), lifecycle, options)
 
 
 def create_metrics_app(metrics: Metrics) -> ApiApp:

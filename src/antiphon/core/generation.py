@@ -13,6 +13,9 @@ from typing import Literal
 
 EndReason = Literal["stop", "length"]
 
+PhaseName = Literal["compile", "queue", "prefill", "decode"]
+PhaseEnd = Literal["went_on", "finished", "cancelled", "failed"]
+
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
@@ -65,6 +68,8 @@ class GenerationRequest:
     """Prompts share cached prefixes only under equal salts."""
     priority: Literal[-1, 0, 1] = 0
     """Where it queues: behind (-1) or ahead of (1) others that came a bounded number of requests apart."""
+    traceparent: str = ""
+    """Under which span of a trace its phases are reported, in W3C's form; empty: they are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,27 @@ class ChoiceEnd:
 
 
 EngineEvent = TokenDelta | ChoiceEnd
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePhase:
+    """A part of a traced request's life in the engine, over by now."""
+
+    traceparent: str
+    """As the request gave it."""
+    name: PhaseName
+    """A constraint is compiled; it waits for its first step; its prompt is computed; it speaks."""
+    began_ns: int
+    """Nanoseconds since 1970, by the engine process's clock."""
+    ended_ns: int
+    pid: int
+    """The engine process."""
+    end: PhaseEnd = "went_on"
+    """To the next phase, or why there is none; cancelled where its owner wanted no more of it."""
+    tokens: int = 0
+    """Of a prefill: the prompt's; of a decode: those generated for all choices."""
+    cached_tokens: int = 0
+    """Of a prefill: what the prefix cache held of the prompt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from antiphon.core.generation import (
     ChoiceEnd,
     Constraint,
     EngineEvent,
+    EnginePhase,
     EngineStats,
     GenerationRequest,
     ModelInfo,
@@ -132,8 +133,14 @@ class EngineGeneration:
 class EngineClient:
     """Implements `ports.Engine` by a supervised child process."""
 
-    def __init__(self, options: EngineOptions, watch: WatchOptions = WatchOptions()) -> None:
+    def __init__(
+        self,
+        options: EngineOptions,
+        watch: WatchOptions = WatchOptions(),
+        on_phases: Callable[[Sequence[EnginePhase]], None] | None = None,
+    ) -> None:
         self._options = options
+        self._on_phases = on_phases
         self._watch = watch
         self._generations: dict[str, EngineGeneration] = {}
         self._prober = ConstraintProber()
@@ -261,6 +268,8 @@ class EngineClient:
 
     def _distribute(self, step: frames.Stepped) -> None:
         self._stats = step.stats
+        if step.phases and self._on_phases is not None:
+            self._on_phases(step.phases)
         for produced in step.produced:
             generation = self._generations.get(produced.key)
             if generation is not None:

@@ -18,6 +18,7 @@ import msgspec
 from antiphon.core.generation import (
     Constraint,
     EndReason,
+    EnginePhase,
     EngineStats,
     GenerationRequest,
     ModelInfo,
@@ -113,6 +114,8 @@ class Stepped(Message):
     refused: list[str]
     """Requests for which there was no room."""
     stats: EngineStats
+    phases: list[EnginePhase]
+    """What traced requests have behind them."""
 
 
 class Checked(Message):

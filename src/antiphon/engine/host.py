@@ -26,6 +26,7 @@ from antiphon.engine.backend import Backend
 from antiphon.engine.constraint import ConstraintCompiler, Matcher
 from antiphon.engine.loop import Emitted, EngineLoop, LoopTimes, Outcome, RequestFailed
 from antiphon.engine.pages import PagePool
+from antiphon.engine.phases import PhaseRecorder
 from antiphon.engine.scheduler import QueueFull, Scheduler, SchedulerCounters, SchedulerOptions
 from antiphon.engine.throughput import Throughput
 
@@ -49,6 +50,7 @@ class Host:
     def __init__(self, channel: frames.Channel[frames.ToEngine], backend: Backend, load: frames.Load) -> None:
         self._channel = channel
         self._pool = PagePool(backend.page_count)
+        self._phases = PhaseRecorder()
         options = SchedulerOptions(max_running=load.max_running)
         self._scheduler = Scheduler(self._pool, backend.page_tokens, options)
         self._loop = EngineLoop(
@@ -57,6 +59,7 @@ class Host:
             load.eos_token_ids,
             time.perf_counter,
             jump_forward=load.jump_forward,
+            phases=self._phases,
         )
         tokenizer_json = (Path(load.folder) / "tokenizer.json").read_text(encoding="utf-8")
         self._compiler = ConstraintCompiler(tokenizer_json, backend.vocab_size, load.eos_token_ids)
@@ -120,6 +123,7 @@ class Host:
             return self._queue(request, matcher)
         future = self._compiling.submit(self._compiler.compile, request.constraint)
         self._awaiting[request.id] = request, future
+        self._phases.enter(request, "compile")
         return []
 
     def _queue(self, request: GenerationRequest, matcher: Matcher | None) -> list[str]:
@@ -127,6 +131,7 @@ class Host:
         try:
             self._loop.submit(request, matchers)
         except QueueFull:
+            self._phases.leave(request.id, "failed")
             return [request.id]
         return []
 
@@ -142,13 +147,14 @@ class Host:
                 # The prober had let it pass.
                 _log.error("a constraint did not compile: %s", type(error).__name__)
             if error is not None or self._queue(request, future.result()):
+                self._phases.leave(key, "failed")
                 outcomes.append(RequestFailed(key))
         return outcomes
 
     def _report(self, outcomes: list[Outcome], refused: list[str]) -> frames.Stepped:
         produced = [_produced(o) for o in outcomes if isinstance(o, Emitted)]
         failed = [o.key for o in outcomes if isinstance(o, RequestFailed)]
-        return frames.Stepped(produced, failed, refused, self._stats())
+        return frames.Stepped(produced, failed, refused, self._stats(), self._phases.take())
 
     def _stats(self) -> EngineStats:
         pages = self._pool.counts()

@@ -17,6 +17,7 @@ from antiphon.core.generation import EndReason, GenerationRequest, TokenDelta, T
 from antiphon.engine import sampler
 from antiphon.engine.backend import Backend, Logits, Slice
 from antiphon.engine.constraint import Matcher
+from antiphon.engine.phases import PhaseRecorder
 from antiphon.engine.scheduler import PlannedSlice, Scheduler
 from antiphon.engine.sequence import RunningRequest, SequenceState, State
 
@@ -67,11 +68,13 @@ class EngineLoop:
         clock: Callable[[], float],
         *,
         jump_forward: bool = True,
+        phases: PhaseRecorder | None = None,
     ) -> None:
         """`clock` gives seconds; it times steps for pacing and statistics and decides nothing else.
 
         With `jump_forward`, tokens that a constraint leaves no choice about are taken at once and
         computed together, instead of being drawn in a step each. The answers are the same.
+        `phases` is told what traced requests go through.
         """
         self._clock = clock
         self._backend = backend
@@ -79,6 +82,7 @@ class EngineLoop:
         self._eos = frozenset(eos_token_ids)
         self._jump_forward = jump_forward
         self._matchers: dict[SequenceState, Matcher] = {}
+        self._phases = phases or PhaseRecorder()
         self.times = LoopTimes()
 
     @property
@@ -94,6 +98,7 @@ class EngineLoop:
         """
         request = self._scheduler.add(spec)
         request.came_at = self._clock()
+        self._phases.enter(spec, "queue")
         for sequence, matcher in zip(request.sequences, matchers, strict=bool(matchers)):
             self._matchers[sequence] = matcher
 
@@ -109,6 +114,7 @@ class EngineLoop:
         for sequence in request.sequences if request else []:
             self._matchers.pop(sequence, None)
         self._scheduler.cancel(key)
+        self._phases.leave(key, "cancelled", request.generated if request else 0)
 
     def step(self) -> list[Outcome]:
         """Run one step of the model and draw what it allows."""
@@ -135,6 +141,7 @@ class EngineLoop:
         for request in (planned.sequence.request for planned in plan):
             if not request.begun:
                 request.begun = True
+                self._phases.enter(request.spec, "prefill")
                 counters.begun += 1
                 counters.queued_s += now - request.came_at
 
@@ -154,14 +161,17 @@ class EngineLoop:
             return list(self._draw_all(planned.sequence, row))
         except Exception:  # noqa: BLE001 - one request's fault must not end the others
             _log.exception("request %s failed in its step", request.key)
+            self._phases.leave(request.key, "failed", request.generated)
             self.cancel(request.key)
             return [RequestFailed(request.key)]
 
     def _draw_all(self, sequence: SequenceState, row: Logits) -> Iterator[Outcome]:
         """Draw for the sequence and, when it has just finished the prompt, for those forked from it."""
-        drawing = [sequence]
+        request, drawing = sequence.request, [sequence]
+        if not sequence.generated:
+            self._phases.enter(request.spec, "decode", sequence.prompt_len, request.cached_tokens or 0)
         if not sequence.generated and sequence.choice == 0:
-            drawing += self._fork(sequence.request)
+            drawing += self._fork(request)
         for each in drawing:
             yield self._draw(each, row)
 
@@ -250,6 +260,9 @@ class EngineLoop:
     def _drop(self, sequence: SequenceState) -> None:
         self._matchers.pop(sequence, None)
         self._scheduler.end(sequence)
+        request = sequence.request
+        if request.ended:
+            self._phases.leave(request.key, "finished", request.generated)
 
     def _ending_tokens(self, spec: GenerationRequest) -> frozenset[int]:
         stops = frozenset(spec.stop_token_ids)

@@ -50,6 +50,11 @@ class RunningRequest:
         return self.page_names[index - 1] if index else self.spec.cache_salt.encode()
 
     @property
+    def generated(self) -> int:
+        """Tokens generated so far, for all choices."""
+        return sum(sequence.generated for sequence in self.sequences)
+
+    @property
     def ended(self) -> bool:
         """Whether every choice has ended."""
         return all(s.state is State.ENDED for s in self.sequences)

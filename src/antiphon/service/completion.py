@@ -30,6 +30,7 @@ from antiphon.service.answer import Answer
 from antiphon.service.choice_calls import ChoiceCalls
 from antiphon.service.choice_text import ChoiceText
 from antiphon.service.verification import Verification
+from antiphon.telemetry.traces import NO_SPAN, CompletionSpan
 
 
 @dataclass(eq=False, kw_only=True)
@@ -45,11 +46,15 @@ class Completion(Answer):
     """Why a choice ends that called."""
     verification: Verification | None = field(default=None, repr=False)
     """Looks at structured answers before their end is told."""
+    span: CompletionSpan = field(default=NO_SPAN, repr=False)
+    """What a trace is told of it."""
 
     def __post_init__(self) -> None:
         """All choices run; nothing is known of the prefix cache yet."""
         self._running = set(range(self.choices))
         self._cached_tokens = 0
+        self._reasons: dict[int, FinishReason] = {}
+        """Why choices ended, as it was told."""
 
     async def aclose(self) -> None:
         """Cancel what still runs and give back what was reserved. Idempotent."""
@@ -57,6 +62,7 @@ class Completion(Answer):
             await self.generation.aclose()
         finally:
             self.lease.release()
+            self.span.close()
 
     async def run(self) -> AsyncGenerator[AssistantEvent, None]:
         """The events; `events` is this plus a close that works before the start."""
@@ -69,9 +75,9 @@ class Completion(Answer):
                     yield answer
                 if not self._running:
                     break
-            ending = self._ending()
+            ending = self._told(self._ending())
         except AntiphonError as error:
-            ending = Failed(error)
+            ending = self._told(Failed(error))
         finally:
             await self.aclose()
         yield ending
@@ -103,8 +109,14 @@ class Completion(Answer):
             reason = self.call_reason
         if reason is not None:
             self._running.remove(choice)
+            self._reasons[choice] = reason
             answers.append(ChoiceEnded(choice, reason))
         return answers
+
+    def _told(self, ending: Completed | Failed) -> Completed | Failed:
+        """The same, after the trace was told of it."""
+        self.span.end(ending, self.id, [self._reasons[choice] for choice in sorted(self._reasons)])
+        return ending
 
     def _ending(self) -> Completed | Failed:
         if self._running:

@@ -11,12 +11,12 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
-from antiphon.core.errors import ContextLengthExceeded
-from antiphon.core.events import FinishReason
+from antiphon.core.errors import AntiphonError, ContextLengthExceeded
+from antiphon.core.events import Failed, FinishReason
 from antiphon.core.generation import GenerationRequest, SamplingParams
 from antiphon.core.messages import (
     AnswerOptions,
@@ -34,6 +34,7 @@ from antiphon.service.measured import MeasuredGeneration
 from antiphon.service.structures import UNHELD, Structure
 from antiphon.service.verification import Verification
 from antiphon.telemetry.metrics import Metrics
+from antiphon.telemetry.traces import NO_TRACES, Asked, CompletionSpan, Operation, Traces
 from antiphon.text.reasoning import ReasoningBlock, ReasoningSplitter
 from antiphon.text.stop import StopStrings
 from antiphon.text.tools.custom import raw_grammars
@@ -52,6 +53,8 @@ class ModelParts:
     engine: Engine
     tokenizer: Tokenizer
     template: ChatTemplate
+    traces: Traces = NO_TRACES
+    """Where it is told what became of requests to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class Prompted:
     """Control tokens that are read as the texts that templates write for them."""
     call_reason: FinishReason = "tool_calls"
     """Why a choice ends that called."""
+    operation: Operation = "chat"
+    """What traces call it."""
 
 
 class Generations:
@@ -105,8 +110,13 @@ class Generations:
             Overloaded: the engine's queue is full.
             EngineUnavailable: the engine is starting or down.
         """
-        tokens = self._tokens(asked, prompted)
-        generation = self._parts.engine.generate(tokens)
+        span = self._span(asked, prompted)
+        tokens = replace(self._tokens(asked, prompted), traceparent=span.traceparent)
+        try:
+            generation = self._parts.engine.generate(tokens)
+        except AntiphonError as error:
+            span.end(Failed(error), tokens.id, ())
+            raise
         custom = frozenset(tool.name for tool in prompted.tools if isinstance(tool, CustomTool))
         forms = CallForms(prompted.syntax, custom, raw_grammars(prompted.tools).keys())
         return Completion(
@@ -124,7 +134,12 @@ class Generations:
             tier=asked.tier,
             call_reason=prompted.call_reason,
             verification=self._verification(asked, prompted.structure),
+            span=span,
         )
+
+    def _span(self, asked: AnswerOptions, prompted: Prompted) -> CompletionSpan:
+        served, waited = self._parts.engine.info.id, time.monotonic() - prompted.began
+        return self._parts.traces.completion(Asked(prompted.operation, prompted.model, served, asked, waited))
 
     def _verification(self, asked: AnswerOptions, structure: Structure) -> Verification | None:
         """What looks at the answer; none where the caller's own stop tokens may cut it."""

@@ -86,7 +86,9 @@ class TextCompletions:
         for prompt in request.prompts:
             ids = await self._prompts.of_text(prompt) or self._prompts.document_border
             self._generations.room(len(ids))
-            prompted.append(Prompted(request.model, ids, project, began, structure))
+            prompted.append(
+                Prompted(request.model, ids, project, began, structure, operation="text_completion")
+            )
         return prompted
 
     async def _begin(self, request: TextRequest, prompted: Sequence[Prompted], lease: Lease) -> Answer:
