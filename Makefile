@@ -100,10 +100,13 @@ playground/node_modules: playground/package-lock.json
 	@if command -v npm >/dev/null; then cd playground && npm ci --no-progress --loglevel error --cache ../.venv/npm && touch node_modules; \
 	else echo "npm is not installed: the tests of the pages will be skipped"; fi
 
-.PHONY: bench lock-bench
+.PHONY: bench soak lock-bench
 
 bench: .venv/bench ## Measure side by side with llama-server, about 25 minutes; ARGS=--quick for a short run
 	@$(BIN)/python -m bench run $(ARGS)
+
+soak: .venv/dev ## Use a server in every way for half an hour: is an answer wrong, does memory grow? ARGS='--minutes 5 --kill-every 60'
+	@$(BIN)/python -m bench soak $(ARGS)
 
 lock-bench: .venv/dev
 	@$(COMPILE_PROJECT) --output-file requirements/bench.txt --extra bench --constraint requirements/dev.txt

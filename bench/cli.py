@@ -1,4 +1,4 @@
-"""`python -m bench run | micro | join | report`: arguments in, a table and a file out."""
+"""`python -m bench run | micro | soak | join | report`: arguments in, a table and a file out."""
 
 import argparse
 import os
@@ -26,6 +26,7 @@ from bench.servers.bare_loop import BareLoop
 from bench.servers.llama import Llama
 from bench.servers.peer import Model, Peer
 from bench.servers.vllm import Vllm
+from bench.soak import command as soak
 from bench.table import (
     HEADINGS,
     MICRO_HEADINGS,
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m bench", description="Measure Antiphon beside its peers.")
-    commands = parser.add_subparsers(required=True, metavar="run | micro | join | report")
+    commands = parser.add_subparsers(required=True, metavar="run | micro | soak | join | report")
     run = commands.add_parser("run", help="drive every server with every workload")
     run.set_defaults(command=_run)
     run.add_argument("--servers", default=_DEFAULT_SERVERS, help="names, comma-separated (%(default)s)")
@@ -76,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--model", default=DEFAULT_MODEL, help="a catalogue name or a .gguf file")
         command.add_argument("--threads", type=int, default=os.cpu_count(), help="per server (%(default)s)")
         command.add_argument("--name", default="bench", help="goes into the results file's name")
+    using = commands.add_parser("soak", help="use one server in every way for a while: does it hold?")
+    using.set_defaults(command=_soak)
+    soak.add_arguments(using)
     join = commands.add_parser("join", help="make one results file of several, measured one after the other")
     join.set_defaults(command=_join)
     join.add_argument("files", type=Path, nargs="+", help="of the same tree and machine")
@@ -131,6 +135,13 @@ def _micro(options: argparse.Namespace, console: Console) -> None:
     model = find_model(options.model)
     micro = measure_apart(Asked(model, options.threads))
     _finish(replace(_results(options, model), micro=micro), console)
+
+
+def _soak(options: argparse.Namespace, console: Console) -> None:
+    found = soak.soak(options, console)
+    console.print(f"Written to {soak.save(found)}")
+    if not all(found.verdicts.values()):
+        raise SystemExit(1)
 
 
 def _join(options: argparse.Namespace, console: Console) -> None:

@@ -25,9 +25,9 @@ def machine_notes() -> dict[str, Any]:
 
 
 def git_commit() -> str:
-    """The tree's commit, marked when it was changed since; empty outside a repository."""
+    """The tree's commit, marked when more than results was added since; empty outside a repository."""
     return _git("rev-parse", "--short=12", "HEAD") + (
-        " with changes" if _git("status", "--porcelain") else ""
+        " with changes" if _git("status", "--porcelain", "--", ".", ":!bench/results") else ""
     )
 
 

@@ -85,37 +85,38 @@ def make(name: str, concurrency: int, seed: int, requests_per_client: int) -> Wo
     return kind.build(Random(f"{name} {concurrency} {seed}"), max(2 * each, concurrency * each))
 
 
-def _words(chance: Random, count: int) -> str:
+def sentence(chance: Random, count: int) -> str:
+    """So many words, one token each for the default model."""
     return " ".join(chance.choices(_WORDS, k=count))
 
 
 def _chat(name: str, parameters: Mapping[str, object], chance: Random, count: int) -> Workload:
-    prompts = [Conversation((_words(chance, CHAT_WORDS),)) for _ in range(count)]
+    prompts = [Conversation((sentence(chance, CHAT_WORDS),)) for _ in range(count)]
     return Workload(name, tuple(prompts), parameters)
 
 
 def _prefix(chance: Random, count: int) -> Workload:
     """One long text and a question of one's own about it; the first to ask finds nothing cached."""
-    text = _words(chance, PREFIX_WORDS)
-    first, *others = (Conversation((f"{text}\n{_words(chance, 20)}",)) for _ in range(count + 1))
+    text = sentence(chance, PREFIX_WORDS)
+    first, *others = (Conversation((f"{text}\n{sentence(chance, 20)}",)) for _ in range(count + 1))
     return Workload("prefix", tuple(others), _FULL_LENGTH, opening=first)
 
 
 def _turns(chance: Random, count: int) -> Workload:
-    talks = [Conversation(tuple(_words(chance, CHAT_WORDS) for _ in range(4))) for _ in range(count)]
+    talks = [Conversation(tuple(sentence(chance, CHAT_WORDS) for _ in range(4))) for _ in range(count)]
     return Workload("turns", tuple(talks), _FULL_LENGTH)
 
 
 def _mixed(chance: Random, count: int) -> Workload:
     """Every fourth prompt is long: what do the others feel of its prefill?"""
     lengths = [LONG_WORDS if place % 4 == 1 else CHAT_WORDS for place in range(count)]
-    prompts = [Conversation((_words(chance, length),)) for length in lengths]
+    prompts = [Conversation((sentence(chance, length),)) for length in lengths]
     return Workload("mixed", tuple(prompts), _FULL_LENGTH)
 
 
 def _json(chance: Random, count: int) -> Workload:
     prompts = [
-        Conversation((f"Invent a person who likes: {_words(chance, CHAT_WORDS)}",)) for _ in range(count)
+        Conversation((f"Invent a person who likes: {sentence(chance, CHAT_WORDS)}",)) for _ in range(count)
     ]
     return Workload("json", tuple(prompts), _STRICT_JSON, fields=_PERSON_FIELDS)
 

@@ -1,19 +1,37 @@
 """How many prompt tokens may run beside decoding sequences without holding their streams up.
 
 A step costs about `base + per_decode * decodes + per_prompt * prompt tokens` seconds. The three are
-fitted to the steps seen, the older the less they count, so that it suits any model and machine
-without a setting.
+tracked over the steps seen, so that it suits any model and machine without a setting.
+
+They are tracked by a Kalman filter and not by a fit over recent steps, because recent steps are often
+all alike: eight streams beside a long prompt for a minute. A fit then moves cost at will from one
+coefficient to another. The filter knows what drifts: where prompt tokens are computed it is their
+cost, which grows with what is before them, and what decoding costs is learned from other steps. So
+that there are some, prompts pause for a step now and then.
 
 Chunk sizes never change what is computed (see docs/decisions/0003), only when.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-_FORGETTING = 0.98
-"""Weight of a step relative to the one after it: about the last fifty count."""
-_UNCERTAIN = 1e6
+_GUESS_S: Final = np.array([0.02, 0.005, 0.002])
+"""What the three may be, within a factor of some tens, before any step was timed."""
+_GUESS_SPREAD: Final = 30.0
+_DECODING_DRIFT: Final = np.array([0.1, 0.1, 0.0])
+"""By which part of itself each changes from one step to the next, where there are no prompt tokens."""
+_PROMPT_DRIFT: Final = np.array([0.001, 0.001, 0.15])
+"""The same where there are."""
+_FLOOR: Final = 0.01
+"""What has come near zero drifts as if it were this part of the guess."""
+_NOISE: Final = 0.1
+"""By which part of itself a step's time varies for no reason."""
+_SURPRISE: Final = 1.0
+"""A step that took longer than foreseen by more than this part of it tells of the machine's other work."""
+_PAUSE_EVERY: Final = 16
+"""Steps with prompt tokens in a row, after which one goes without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,39 +44,49 @@ class PacingOptions:
     """When nothing decodes, a step should not take longer: the engine hears nothing meanwhile."""
     first: int = 48
     """Beside decoding sequences, before any step was timed."""
-    least: int = 16
-    """Prompts always advance by this much."""
-    stretch: float = 2.0
+    least: int = 4
+    """Prompts advance by this much, except in a pause."""
+    stretch: float = 1.7
     """Prompt tokens may lengthen a decoding step by this multiple of what it takes without them."""
 
 
 class PrefillPacer:
-    """Fits the cost of steps by recursive least squares and sizes the next one."""
+    """Tracks the cost of steps and sizes the next one."""
 
     def __init__(self, options: PacingOptions) -> None:
         self._options = options
         self._costs = np.zeros(3)
-        self._covariance = np.eye(3) * _UNCERTAIN
+        self._covariance = np.diag((_GUESS_SPREAD * _GUESS_S) ** 2)
         self._steps = 0
+        self._mixed = 0
 
     def observe(self, decodes: int, prompt_tokens: int, seconds: float) -> None:
         """A step of this make-up took this long."""
         features = np.array([1.0, decodes, prompt_tokens])
+        foreseen = float(features @ self._costs)
+        self._mixed = self._mixed + 1 if decodes and prompt_tokens else 0
+        drift = _PROMPT_DRIFT if prompt_tokens else _DECODING_DRIFT
+        self._covariance += np.diag((drift * np.maximum(np.abs(self._costs), _FLOOR * _GUESS_S)) ** 2)
         spread = self._covariance @ features
-        gain = spread / (_FORGETTING + features @ spread)
-        self._costs += gain * (seconds - features @ self._costs)
-        self._covariance = (self._covariance - np.outer(gain, spread)) / _FORGETTING
-        # Without variety in the steps, forgetting would let the uncertainty grow without bound.
-        if np.trace(self._covariance) > 3 * _UNCERTAIN:
-            self._covariance = np.eye(3) * _UNCERTAIN
+        # Not of the time it took alone: short steps would be trusted more than long ones.
+        noise = _NOISE * max(foreseen, seconds)
+        gain = spread / (features @ spread + noise**2)
+        surprise = seconds - foreseen
+        if self._steps > len(_GUESS_S):
+            surprise = min(surprise, _SURPRISE * max(foreseen, 0.0))
+        # One of them may well be negative while little is known: cut off, their sum would be wrong.
+        self._costs += gain * surprise
+        self._covariance -= np.outer(gain, spread)
         self._steps += 1
 
     def prompt_tokens(self, decodes: int) -> int:
-        """Prompt tokens that the next step may compute beside this many decoding sequences."""
+        """Prompt tokens that the next step may compute beside this many decoding sequences; rarely 0."""
         options = self._options
+        if decodes and self._mixed >= _PAUSE_EVERY:
+            return 0
         base, per_decode, per_prompt = self._costs
         decoding = base + per_decode * decodes
-        if self._steps < 3 or decoding <= 0 or per_prompt <= 0:
+        if self._steps < len(_GUESS_S) or decoding <= 0 or per_prompt <= 0:
             return options.first if decodes else options.alone
         seconds = options.stretch * decoding if decodes else options.longest_s
         return int(np.clip(seconds / per_prompt, options.least, options.alone))

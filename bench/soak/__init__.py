@@ -1,0 +1,1 @@
+"""Hours of ordinary and hostile use against one server: what is wrong, what leaks, what drifts."""
