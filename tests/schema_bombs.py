@@ -11,6 +11,19 @@ from typing import Literal
 
 from antiphon.core.generation import Constraint
 
+_FIELDS = {
+    "json_schema": '"response_format":{"type":"json_schema","json_schema":'
+    '{"name":"bomb","strict":true,"schema":%s}}',
+    "regex": '"guided_regex":%s',
+    "lark": '"guided_grammar":%s',
+}
+_AS_PARAMETERS = (
+    '"tool_choice":"required","tools":[{"type":"function","function":'
+    '{"name":"f","strict":true,"parameters":%s}}]'
+)
+
+_SHORT = 300
+
 Fate = Literal["held", "refused", "any"]
 
 
@@ -21,6 +34,14 @@ class Bomb:
     name: str
     constraint: Constraint
     fate: Fate = "any"
+
+
+def requests(bomb: Bomb) -> Iterator[str]:
+    """Fields of chat requests that bring the bomb, as JSON: deeper, some of them, than a reader can read."""
+    kind, text = bomb.constraint.kind, bomb.constraint.text
+    yield _FIELDS[kind] % (text if kind == "json_schema" else json.dumps(text))
+    if kind == "json_schema" and text.startswith("{") and len(text) <= _SHORT:
+        yield _AS_PARAMETERS % text
 
 
 def _schema(name: str, schema: object, fate: Fate = "any") -> Bomb:

@@ -17,6 +17,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -43,7 +44,9 @@ _CHILDREN: Final = 2
 _NICENESS: Final = 5
 """Children give way to the engine, which gets three quarters of a core that both want."""
 _POLL_S: Final = 0.002
+_LOOK_S: Final = 0.01
 _IDLE_S: Final = 60.0
+_TOO_LARGE_CODE: Final = 2
 _SHORT_WALK: Final = 400
 _WANDERING_WALK: Final = 48
 """Tokens."""
@@ -196,7 +199,7 @@ def _try(work: Callable[[], str | None], verdict: int) -> NoReturn:
             pipe.write((work() or "").encode())
         code = 0
     except MemoryError:
-        code = 2
+        code = _TOO_LARGE_CODE
     finally:
         os._exit(code)
 
@@ -207,21 +210,41 @@ def _limit() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     os.nice(_NICENESS)
     signal.setitimer(signal.ITIMER_PROF, CPU_S)
-    with suppress(OSError, ValueError):  # macOS has no such limit
-        resource.setrlimit(resource.RLIMIT_AS, (_address_space() + _MEMORY_BYTES,) * 2)
+    limit_memory(sys.platform)
 
 
-def _address_space() -> int:
-    """Bytes of address space of this process."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    return pages * resource.getpagesize()
+def limit_memory(platform: str) -> None:
+    """Let this process have `_MEMORY_BYTES` more than it has.
+
+    Linux refuses what goes beyond. macOS has no limit that holds, so a thread looks what is resident: the
+    library compiles without the interpreter's lock. What is taken between two looks is not stopped.
+    """
+    if platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + _MEMORY_BYTES,) * 2)
+    else:
+        threading.Thread(target=_watch_memory, args=(_resident_bytes() + _MEMORY_BYTES,), daemon=True).start()
+
+
+def _watch_memory(most: int) -> NoReturn:
+    while _resident_bytes() <= most:
+        time.sleep(_LOOK_S)
+    os._exit(_TOO_LARGE_CODE)
+
+
+def _resident_bytes() -> int:
+    """The most that this process has had in memory."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def refusal_of(status: int, said: str) -> str | None:
     """What a child's end means, by its wait status and what it said; None: not refused."""
     if os.WIFEXITED(status):
         code = os.WEXITSTATUS(status)
-        return (said or None) if code == 0 else TOO_LARGE if code == 2 else "it cannot be compiled."
+        if code == 0:
+            return said or None
+        return TOO_LARGE if code == _TOO_LARGE_CODE else "it cannot be compiled."
     return _OF_SIGNAL.get(os.WTERMSIG(status), TOO_LARGE)
 
 

@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -121,6 +123,26 @@ def test_end_of_a_child_says_why() -> None:
     assert prober.refusal_of(0, "") is None
     assert prober.refusal_of(0, "because") == "because"
     assert prober.refusal_of(2 << 8, "") == prober.TOO_LARGE
+
+
+_GREEDY = """
+import time
+from antiphon.engine import prober
+
+prober._MEMORY_BYTES = 64 << 20
+prober.limit_memory("darwin")
+kept = []
+for _ in range(600):
+    kept.append(b"x" * (1 << 20))
+    time.sleep(0.001)
+"""
+
+
+def test_where_the_system_has_no_limit_of_memory_a_thread_watches() -> None:
+    """The way of macOS, on any system."""
+    ended = subprocess.run([sys.executable, "-c", _GREEDY], check=False, timeout=60)
+
+    assert prober.refusal_of(ended.returncode << 8, "") == prober.TOO_LARGE
 
 
 def test_the_corpus_is_as_large_as_it_says() -> None:

@@ -13,16 +13,19 @@ from antiphon.text.schema.dialect import Document
 from antiphon.text.schema.operands import TYPES, Context, list_of
 from antiphon.text.schema.refusal import not_permitted
 from antiphon.text.schema.validator import SchemaMalformed, validator_of
-from antiphon.text.schema.values import same
+from antiphon.text.schema.values import key_of
 
 _MAX_DEPTH: Final = 8
 _MAX_BRANCHES: Final = 200
+_MAX_COMPARED: Final = 200_000
+"""Listed values that are looked at: 0.2 s."""
 _TYPES: Final = frozenset({"null", "boolean", "number", "string", "array", "object"})
 
 
 def exactly_one(document: Document, branches: Sequence[object]) -> list[object] | None:
     """Branches of which a value satisfies one at most, and the same ones altogether; None: not shown."""
-    if len(branches) > _MAX_BRANCHES:
+    values = sum(len(_values(branch) or ()) for branch in branches if isinstance(branch, dict))
+    if len(branches) > _MAX_BRANCHES or len(branches) * values > _MAX_COMPARED:
         return None
     if all(disjoint(document, *pair, 0) for pair in combinations(branches, 2)):
         return list(branches)
@@ -108,7 +111,7 @@ _Listed = tuple[Mapping[str, object], list[object] | None]
 def _values_disjoint(document: Document, first: _Listed, second: _Listed) -> bool:
     (schema, values), (other, others) = first, second
     if values is not None and others is not None:
-        return not any(same(value, else_) for value in values for else_ in others)
+        return not {key_of(value) for value in values} & {key_of(other) for other in others}
     if values is None:
         schema, values, other = other, others, schema
     assert values is not None

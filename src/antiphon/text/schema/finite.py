@@ -26,9 +26,7 @@ def finite(schema: dict[str, Any]) -> dict[str, Any]:
     """
     definitions: dict[str, Any] = schema.get("$defs", {})
     _refuse_circles(definitions)
-    ending: set[str] = set()
-    while found := {n for n in definitions.keys() - ending if _ends(definitions[n], ending)}:
-        ending |= found
+    ending = _ending(definitions)
     if not _ends(schema, ending):
         raise unsatisfiable((), _NOWHERE)
     if len(ending) == len(definitions):
@@ -37,6 +35,22 @@ def finite(schema: dict[str, Any]) -> dict[str, Any]:
     result = _pruned({key: value for key, value in schema.items() if key != "$defs"}, ending)
     assert isinstance(result, dict)
     return {**result, "$defs": kept}
+
+
+def _ending(definitions: Mapping[str, Any]) -> set[str]:
+    """The definitions that have a finite value."""
+    ending: set[str] = set()
+    # To and fro: a long chain is mostly in order, one way or the other.
+    order = list(definitions)
+    changed = True
+    while changed:
+        changed = False
+        order.reverse()
+        for name in order:
+            if name not in ending and _ends(definitions[name], ending):
+                ending.add(name)
+                changed = True
+    return ending
 
 
 def _ends(schema: Any, ending: set[str]) -> bool:

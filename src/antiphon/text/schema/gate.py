@@ -11,6 +11,7 @@ Invariant: an answer that is valid under the result is valid under the schema, i
 the schema names.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import permutations
 from typing import Final
@@ -78,10 +79,15 @@ class _Gate:
         self._definitions: dict[str, object] = {}
         self._names: dict[str, str] = {}
         """Of the definitions, by the reference that leads there."""
+        self._waiting: deque[tuple[str, object, Context]] = deque()
+        """Definitions to be held, one after the other: they may lead on for ever."""
         self._count = 0
 
     def root(self) -> dict[str, object]:
         result = self._schema(self._document.root, (), merged=False)
+        while self._waiting:
+            name, target, context = self._waiting.popleft()
+            self._definitions[name] = self._possible(target, context, merged=False)
         whole: dict[str, object] = result if isinstance(result, dict) else {"allOf": [result]}
         return whole | ({"$defs": self._definitions} if self._definitions else {})
 
@@ -232,7 +238,7 @@ class _Gate:
         assert isinstance(reference, str)
         if reference not in self._names:
             self._names[reference] = name = f"d{len(self._names)}"
-            self._definitions[name] = self._schema(target, _context_of(reference), merged=False)
+            self._waiting.append((name, target, _context_of(reference)))
         return {"$ref": f"#/$defs/{self._names[reference]}"}
 
     def _dependent(self, value: object, context: Context) -> Iterator[object]:
@@ -259,14 +265,15 @@ class _Gate:
         items = schema.get("items", True)
         if not isinstance(items, dict | bool):
             raise SchemaUnheld("'items' must be a schema; use 'prefixItems' for several.", context)
-        rest = self._item(items, (*context, "items"), merged=merged and "items" not in schema)
+        rest = self._possible(items, (*context, "items"), merged=merged and "items" not in schema)
         if rest is not True:
             result["items"] = rest
         return result | given(minItems=low or None, maxItems=high)
 
-    def _item(self, items: object, context: Context, *, merged: bool) -> object:
+    def _possible(self, schema: object, context: Context, *, merged: bool) -> object:
+        """The held form of a schema; False where no value satisfies it."""
         try:
-            return self._schema(items, context, merged=merged)
+            return self._schema(schema, context, merged=merged)
         except SchemaUnheld as trouble:
             if trouble.reason.startswith("no value"):
                 return False

@@ -34,28 +34,24 @@ def valid_values(
     return _distinct([value for value in values if allows(value)])
 
 
-def same(first: object, second: object) -> bool:
-    """Whether two JSON values are equal: 1 and 1.0 are, 1 and true are not."""
-    if isinstance(first, bool) or isinstance(second, bool):
-        return first is second
-    if isinstance(first, list) and isinstance(second, list):
-        return len(first) == len(second) and all(map(same, first, second))
-    if isinstance(first, dict) and isinstance(second, dict):
-        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
-    return first == second
+def key_of(value: object) -> object:
+    """A hashable value, equal for equal JSON values and for no others."""
+    match value:
+        case bool():
+            return "bool", value
+        case list():
+            return "array", tuple(map(key_of, value))
+        case dict():
+            return "object", frozenset((name, key_of(each)) for name, each in value.items())
+        case _:
+            return value
 
 
 def _distinct(values: Sequence[object]) -> list[object]:
-    if len(values) > _MANY and all(isinstance(value, str) for value in values):
-        return list(dict.fromkeys(values))
-    kept: list[object] = []
+    first_of: dict[object, object] = {}
     for value in values:
-        if not any(same(value, other) for other in kept[-_MANY:]):
-            kept.append(value)
-    return kept
-
-
-_MANY: Final = 500
+        first_of.setdefault(key_of(value), value)
+    return list(first_of.values())
 
 
 def _is_exact(value: object) -> bool:

@@ -208,3 +208,30 @@ def test_deep_and_wide_schemas_are_refused() -> None:
 
     assert "nested" in refusal(deep)[0]
     assert "more than" in refusal(wide)[0]
+
+
+def test_long_chain_of_references_is_held() -> None:
+    """However long: it is no nesting."""
+    count = 3_000
+    chain = {f"d{i}": {"$ref": f"#/$defs/d{i + 1}"} for i in range(count)} | {f"d{count}": {"type": "null"}}
+
+    assert held({"$ref": "#/$defs/d0", "$defs": chain})["$ref"] == "#/$defs/d0"
+
+
+def test_definition_that_nothing_satisfies_is_left_out_wherever_it_is_named() -> None:
+    """An alternative goes, a second mention of it too."""
+    never = {"type": "integer", "minimum": 3, "maximum": 2}
+    either = {"anyOf": [{"$ref": "#/$defs/never"}, {"type": "null"}]}
+    schema = {"type": "object", "properties": {"a": either, "b": either}, "$defs": {"never": never}}
+
+    left = {"anyOf": [{"type": "null"}]}
+
+    assert held(schema)["properties"] == {"a": left, "b": left}
+
+
+@pytest.mark.parametrize(
+    "listed", [[{"a": i, "b": [i]} for i in range(3_000)], [[i, 1] for i in range(3_000)]]
+)
+def test_long_lists_of_values_are_read_once(listed: list[object]) -> None:
+    """Equal ones count once, in their first place, and only equal ones."""
+    assert held({"enum": [*listed, 1, True, 1.0, *listed]}) == {"enum": [*listed, 1, True]}
