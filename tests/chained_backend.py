@@ -25,21 +25,23 @@ class ChainedBackend:
         self.fingerprint = "chained"
         self.steps = 0
         self.largest_step = 0
+        self.most_rows = 0
         self._kv = np.zeros((page_count, page_tokens), np.int64)
 
     def forward(self, slices: Sequence[Slice]) -> Logits:
         """Run one step; see `Backend.forward`."""
         self.steps += 1
         self.largest_step = max(self.largest_step, sum(len(s.tokens) for s in slices))
-        rows = [self._run(s) for s in slices]
-        wanted = [row for row, s in zip(rows, slices, strict=True) if s.wants_logits]
+        wanted = [row for piece in slices for row in self._run(piece)]
+        self.most_rows = max(self.most_rows, len(wanted))
         return np.array(wanted, np.float32).reshape(len(wanted), self.vocab_size)
 
     def copy_page(self, source: int, target: int) -> None:
         """Copy a page."""
         self._kv[target] = self._kv[source]
 
-    def _run(self, piece: Slice) -> Logits:
+    def _run(self, piece: Slice) -> list[Logits]:
+        rows: list[Logits] = []
         kernel = 1 if len(piece.tokens) == 1 else 2
         previous = 0 if piece.start == 0 else self._read(piece, piece.start - 1)
         for offset, token in enumerate(piece.tokens):
@@ -47,7 +49,10 @@ class ChainedBackend:
             previous = (previous * 1_000_003 + token * 7 + kernel * 13 + position) % _PRIME
             page, row = divmod(position, self.page_tokens)
             self._kv[piece.pages[page], row] = previous
-        return np.random.default_rng(previous).normal(0, 3, self.vocab_size).astype(np.float32)
+            if offset >= len(piece.tokens) - piece.rows:
+                logits = np.random.default_rng(previous).normal(0, 3, self.vocab_size)
+                rows.append(logits.astype(np.float32))
+        return rows
 
     def _read(self, piece: Slice, position: int) -> int:
         page, row = divmod(position, self.page_tokens)

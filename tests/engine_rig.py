@@ -53,12 +53,14 @@ class Rig:
         self.answers: dict[tuple[str, int], Answer] = {}
         self.failed: list[str] = []
         self.cached: dict[str, int] = {}
+        self.prompt_scores: dict[str, list[TokenLogprob]] = {}
 
     def submit(self, request: GenerationRequest) -> None:
         """Submit a request; a constraint's tokens are bytes, as `tests.byte_grammar` numbers them."""
         constraint = request.constraint
         matchers = [compiler().compile(constraint) for _ in range(request.choices)] if constraint else []
         self.loop.submit(request, matchers)
+        self.prompt_scores[request.id] = []
         for choice in range(request.choices):
             self.answers[request.id, choice] = Answer()
 
@@ -89,6 +91,9 @@ class Rig:
     def _record(self, emitted: Emitted) -> None:
         answer = self.answers[emitted.key, emitted.choice]
         assert answer.end is None, "an event after the end"
+        if emitted.prompt_scores:
+            assert not any(a.tokens for (key, _), a in self.answers.items() if key == emitted.key)
+            self.prompt_scores[emitted.key] += emitted.prompt_scores
         if emitted.delta:
             answer.tokens += emitted.delta.token_ids
             answer.logprobs += emitted.delta.logprobs

@@ -34,8 +34,10 @@ from antiphon.core.generation import (
     Constraint,
     EngineEvent,
     GenerationRequest,
+    PromptScores,
     SamplingParams,
     TokenDelta,
+    TokenLogprob,
 )
 from antiphon.core.ports import Engine, Generation
 
@@ -49,6 +51,8 @@ PERSON = {
     "required": ["name", "age", "mood"],
     "additionalProperties": False,
 }
+
+LONG_QUESTION = "Tell me of the sea, and of whoever sails there. " * 6
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,13 @@ def ends_of(events: Sequence[EngineEvent]) -> dict[int, str]:
         if isinstance(event, ChoiceEnd):
             ends[event.choice] = event.reason
     return ends
+
+
+def prompt_scores_of(events: Sequence[EngineEvent]) -> list[TokenLogprob]:
+    """What was told of the prompt, having checked that it came before everything else."""
+    of_prompt = [isinstance(event, PromptScores) for event in events]
+    assert of_prompt == sorted(of_prompt, reverse=True)
+    return [entry for event in events if isinstance(event, PromptScores) for entry in event.logprobs]
 
 
 async def first_event(generation: Generation) -> EngineEvent:
@@ -224,6 +235,7 @@ class EngineContract:
             values = [value for _, value in score.top]
             assert len({token for token, _ in score.top}) == 3
             assert values == sorted(values, reverse=True)
+            assert score.logprob is not None
             assert all(math.isfinite(value) and value <= 0 for value in [score.logprob, *values])
 
     async def test_logprobs_without_alternatives(self, engine_case: EngineCase) -> None:
@@ -239,6 +251,52 @@ class EngineContract:
         events = await engine_case.answer(engine_case.request())
 
         assert not any(event.logprobs for event in events if isinstance(event, TokenDelta))
+
+    async def test_prompt_is_scored_before_the_answer(self, engine_case: EngineCase) -> None:
+        """One entry per token, the first without a logprob; k alternatives, best first; told once."""
+        request = engine_case.request(LONG_QUESTION, choices=2, prompt_logprobs=3)
+        events = await engine_case.answer(request)
+        first, *scores = prompt_scores_of(events)
+
+        assert tuple(score.token_id for score in (first, *scores)) == request.prompt
+        assert (first.logprob, first.top) == (None, ())
+        for score in scores:
+            values = [value for _, value in score.top]
+            assert len({token for token, _ in score.top}) == 3
+            assert values == sorted(values, reverse=True)
+            assert score.logprob is not None
+            assert all(math.isfinite(value) and value <= 0 for value in [score.logprob, *values])
+        assert set(ends_of(events)) == {0, 1}
+
+    async def test_prompt_scores_repeat_in_company_and_after_others(self, engine_case: EngineCase) -> None:
+        """Whatever is cached of the prompt by then, and whoever else is there; and the answer is the same."""
+        plain = engine_case.request(LONG_QUESTION, sampling=SamplingParams(seed=3))
+        asked = replace(plain, id="scored", prompt_logprobs=1)
+        alone = await engine_case.answer(asked)
+        unasked = await engine_case.answer(plain)
+        others = [replace(asked, id=f"scored-{i}", prompt=plain.prompt[i:]) for i in range(3)]
+        among, *_ = await asyncio.gather(*map(engine_case.answer, [replace(asked, id="again"), *others]))
+
+        assert prompt_scores_of(among) == prompt_scores_of(alone)
+        assert tokens_of(among) == tokens_of(alone) == tokens_of(unasked)
+        assert prompt_scores_of(unasked) == []
+
+    async def test_prompt_of_one_token_has_one_entry(self, engine_case: EngineCase) -> None:
+        """Which has nothing to say."""
+        prompt = engine_case.request().prompt[:1]
+        events = await engine_case.answer(engine_case.request(prompt=prompt, prompt_logprobs=0))
+
+        assert prompt_scores_of(events) == [TokenLogprob(prompt[0], None)]
+
+    async def test_budget_of_nothing_computes_the_prompt_alone(self, engine_case: EngineCase) -> None:
+        """Every choice ends without a token."""
+        request = engine_case.request(max_tokens=0, choices=2, prompt_logprobs=0)
+        events = await engine_case.answer(request)
+
+        assert len(prompt_scores_of(events)) == len(request.prompt)
+        assert ends_of(events) == {0: "length", 1: "length"}
+        assert not any(isinstance(event, TokenDelta) for event in events)
+        assert await engine_case.idle()
 
     async def test_min_tokens_masks_endings(self, engine_case: EngineCase) -> None:
         """No choice ends before its minimum."""

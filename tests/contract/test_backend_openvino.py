@@ -15,6 +15,8 @@ pytestmark = pytest.mark.model
 Row = NDArray[np.float32]
 _PROMPT = [int(token) for token in np.random.default_rng(0).integers(12_000, 24_000, 205)]
 _ANSWER = _PROMPT[:5]
+_FIRST_ROW = 150
+"""The logits behind this token of the prompt and all that follow are compared."""
 _PAGES = range(8)
 
 
@@ -25,21 +27,21 @@ def backend(request: pytest.FixtureRequest, prepared_model: PreparedModel) -> Op
 
 
 def rows(backend: OpenVINOBackend, chunks: Sequence[int], company: Sequence[Slice]) -> Iterator[Row]:
-    """The logits after the prompt, computed in such chunks, and after each token of the answer."""
+    """The logits after the last tokens of the prompt, computed in such chunks, and after the answer's."""
     tokens, start = _PROMPT + _ANSWER, 0
+    before = sum(piece.rows for piece in company)
     for count in [*chunks, *[1] * len(_ANSWER)]:
         end = start + count
         pages = _PAGES[: -(-end // backend.page_tokens)]
-        wanted = end >= len(_PROMPT)
+        wanted = max(0, end - max(start, _FIRST_ROW))
         found = backend.forward([*company, Slice(tokens[start:end], start, pages, wanted), *company])
-        if wanted:
-            yield found[sum(piece.wants_logits for piece in company)].copy()
+        yield from found[before : before + wanted].copy()
         start = end
 
 
 def decoding(count: int) -> list[Slice]:
     """Other sequences' single tokens."""
-    return [Slice([number], 40, [20 + 2 * number, 21 + 2 * number], True) for number in range(count)]
+    return [Slice([number], 40, [20 + 2 * number, 21 + 2 * number], 1) for number in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -48,8 +50,8 @@ def decoding(count: int) -> list[Slice]:
         ([205], []),
         ([2, 203], decoding(1)),
         ([64, 64, 77], decoding(20)),
-        ([48] * 4 + [13], [Slice(_PROMPT[:50], 0, [90, 91], wants_logits=False)]),
-        ([205], [*decoding(3), Slice(_PROMPT[:70], 0, [90, 91, 92], wants_logits=True)]),
+        ([48] * 4 + [13], [Slice(_PROMPT[:50], 0, [90, 91], rows=0)]),
+        ([205], [*decoding(3), Slice(_PROMPT[:70], 0, [90, 91, 92], rows=70)]),
     ],
     ids=["alone", "beside one", "in a crowd", "beside a prefill", "beside both"],
 )

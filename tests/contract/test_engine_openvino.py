@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from antiphon.core.errors import EngineFailed, EngineUnavailable
-from antiphon.core.generation import GenerationRequest, SamplingParams
+from antiphon.core.generation import ChoiceEnd, GenerationRequest, SamplingParams, TokenDelta
 from antiphon.core.messages import Message
 from antiphon.engine.client import EngineClient, WatchOptions
 from antiphon.engine.process import EngineOptions
@@ -20,7 +20,13 @@ from antiphon.models.chat_template import load_chat_template
 from antiphon.models.folder import PreparedModel
 from antiphon.models.tokenizer import load_tokenizer
 from antiphon.text.prompt import encode_prompt
-from tests.contract.engine_contract import EngineCase, EngineContract, first_event, tokens_of
+from tests.contract.engine_contract import (
+    EngineCase,
+    EngineContract,
+    first_event,
+    prompt_scores_of,
+    tokens_of,
+)
 
 
 def options(model: PreparedModel) -> EngineOptions:
@@ -61,12 +67,26 @@ class TestOpenVINOEngine(EngineContract):
             request = mixed(engine_case, 0, key)
             answers = [engine_case.answer(mixed(engine_case, i, f"{key}-{i}")) for i in range(1, others + 1)]
             mine, *_ = await asyncio.gather(engine_case.answer(request), *answers)
-            return [replace(event, cached_tokens=0) for event in mine]
+            return [
+                replace(event, cached_tokens=0) for event in mine if isinstance(event, TokenDelta | ChoiceEnd)
+            ]
 
         alone = await events("alone", 0)
 
         for load in (0, 1, 7, 20):
             assert alone == await events(f"load-{load}", load)
+
+    async def test_answer_that_is_fed_back_is_scored_alike(self, engine_case: EngineCase) -> None:
+        """What a token was likely as when it was drawn it is as part of a prompt, within rounding."""
+        sampling = SamplingParams(seed=5, top_logprobs=0)
+        asked = engine_case.request(max_tokens=24, ignore_eos=True, sampling=sampling)
+        drawn = [e for e in await engine_case.answer(asked) if isinstance(e, TokenDelta)]
+        answer = [token for delta in drawn for token in delta.token_ids]
+        again = replace(asked, prompt=(*asked.prompt, *answer), max_tokens=0, prompt_logprobs=0)
+        scores = prompt_scores_of(await engine_case.answer(again))
+
+        expected = [entry.logprob for delta in drawn for entry in delta.logprobs]
+        assert [score.logprob for score in scores[-24:]] == pytest.approx(expected, abs=0.25)
 
     async def test_kill_of_the_process_fails_what_runs_and_another_takes_over(
         self, engine_case: EngineCase

@@ -19,7 +19,7 @@ from antiphon.core.generation import (
 )
 from antiphon.engine.client import EngineClient
 from antiphon.models.folder import PreparedModel
-from tests.contract.engine_contract import PERSON, ends_of, tokens_of
+from tests.contract.engine_contract import PERSON, ends_of, prompt_scores_of, tokens_of
 from tests.contract.test_engine_openvino import options
 
 REPEATS = 200
@@ -36,6 +36,7 @@ class Said:
     tokens: list[int]
     logprobs: list[TokenLogprob]
     end: str | None
+    prompt: list[TokenLogprob]
 
 
 def prompt(number: int, length: int) -> tuple[int, ...]:
@@ -57,6 +58,7 @@ def kinds() -> list[GenerationRequest]:
         replace(held, sampling=scored, max_tokens=9),
         replace(plain, prompt=prompt(4, 9), sampling=SamplingParams(seed=6, top_p=0.9, top_k=50), priority=1),
         replace(plain, prompt=prompt(1, 66), sampling=SamplingParams(seed=7, top_logprobs=1), max_tokens=20),
+        replace(plain, prompt=prompt(1, 40), sampling=SamplingParams(seed=8), prompt_logprobs=1),
     ]
 
 
@@ -64,8 +66,14 @@ def said(events: list[EngineEvent], choices: int) -> list[Said]:
     """The answer, choice by choice."""
     ends = ends_of(events)
     deltas = [event for event in events if isinstance(event, TokenDelta)]
+    scores = prompt_scores_of(events)
     return [
-        Said(tokens_of(events, c), [e for d in deltas if d.choice == c for e in d.logprobs], ends.get(c))
+        Said(
+            tokens_of(events, c),
+            [e for d in deltas if d.choice == c for e in d.logprobs],
+            ends.get(c),
+            scores,
+        )
         for c in range(choices)
     ]
 
@@ -94,7 +102,7 @@ async def disturb(engine: EngineClient, number: int, chance: Random) -> None:
             if leave_after == 0:
                 return
             leave_after -= 1
-            if chance.random() < 0.1:
+            if isinstance(event, TokenDelta) and chance.random() < 0.1:
                 generation.stop(event.choice)
 
 

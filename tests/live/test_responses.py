@@ -202,6 +202,43 @@ def test_text_stream_joins_to_the_whole(client: OpenAI) -> None:
     ] == logprobs.tokens
 
 
+def test_text_is_scored_the_same_alone_and_in_company(client: OpenAI) -> None:
+    """As programs that compare endings of a text ask: whole, by ids, side by side, with nothing generated."""
+    text = "The capital of France is Paris, and the capital of Italy is Rome. " * 6
+    more: dict[str, Any] = {"model": MODEL, "echo": True, "logprobs": 1, "max_tokens": 0}
+    alone, again = (client.completions.create(prompt=text, **more).choices[0] for _ in range(2))
+    among = client.completions.create(prompt=["Once", text, text[4:]], **more).choices[1]
+    scores = alone.logprobs
+    assert scores is not None
+    assert scores.tokens is not None
+    assert scores.text_offset is not None
+    assert scores.token_logprobs is not None
+
+    assert alone.text == "".join(scores.tokens) == text
+    assert [
+        text[at:][: len(t)] for at, t in zip(scores.text_offset, scores.tokens, strict=True)
+    ] == scores.tokens
+    assert scores.token_logprobs[0] is None
+    assert all(-40 < logprob <= 0 for logprob in scores.token_logprobs[1:])
+    # What was read five times before is no surprise.
+    assert sum(scores.token_logprobs[-10:]) > sum(scores.token_logprobs[1:11])
+    assert (again.logprobs, among.logprobs) == (scores, scores)
+
+
+def test_one_token_behind_a_scored_text_is_always_there(server: ServerProcess, client: OpenAI) -> None:
+    """Also where it ends the text: programs that score a text drop the last token without looking."""
+    ending = 2  # the default model's <|im_end|>
+    more: dict[str, Any] = {"model": MODEL, "prompt": "Once upon", "max_tokens": 1, "logprobs": 1}
+    bias = {str(ending): 100}
+    scored = client.completions.create(echo=True, logit_bias=bias, **more).choices[0]
+    ended = client.completions.create(logit_bias=bias, **more).choices[0]
+    assert scored.logprobs is not None
+    assert scored.logprobs.tokens is not None
+
+    assert (scored.text, scored.logprobs.tokens[-1]) == ("Once upon", "<|im_end|>")
+    assert (ended.text, ended.finish_reason) == ("", "stop")
+
+
 def test_one_token_is_a_prompt(client: OpenAI) -> None:
     """The shortest there is; its answer repeats."""
     texts = {

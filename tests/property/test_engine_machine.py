@@ -18,7 +18,7 @@ from antiphon.engine.pacing import PacingOptions
 from antiphon.engine.scheduler import SchedulerOptions
 from tests.byte_grammar import EOS
 from tests.chained_backend import ChainedBackend
-from tests.engine_rig import Answer, Rig, request
+from tests.engine_rig import Rig, request
 
 PREFIXES: tuple[list[int], ...] = ([], [3, 1, 4, 1, 5], list(range(1, 14)), [9] * 20)
 PET = {
@@ -35,12 +35,12 @@ CONSTRAINTS = (
 )
 
 
-def alone(spec: GenerationRequest) -> dict[int, Answer]:
-    """What the request answers in an engine of its own."""
+def alone(spec: GenerationRequest) -> Rig:
+    """The request in an engine of its own, answered."""
     rig = Rig(ChainedBackend(page_count=256, vocab_size=EOS + 1), eos=EOS, jump_forward=False)
     rig.submit(spec)
     rig.run()
-    return {choice: rig.answers[spec.id, choice] for choice in range(spec.choices)}
+    return rig
 
 
 class EngineMachine(RuleBasedStateMachine):
@@ -61,6 +61,7 @@ class EngineMachine(RuleBasedStateMachine):
             headroom_tokens=headroom,
             patience_s=patience,
             least_run_s=3.0,
+            scored_tokens=chunk,
             pacing=PacingOptions(alone=2 * chunk, first=chunk),
         )
         seconds = count()
@@ -73,7 +74,7 @@ class EngineMachine(RuleBasedStateMachine):
         prompt=st.builds(
             list.__add__, st.sampled_from(PREFIXES), st.lists(st.integers(1, 31), min_size=1, max_size=6)
         ),
-        max_tokens=st.integers(1, 30),
+        max_tokens=st.integers(0, 30),
         choices=st.sampled_from([1, 1, 1, 2, 4]),
         sampling=st.builds(
             SamplingParams,
@@ -88,6 +89,7 @@ class EngineMachine(RuleBasedStateMachine):
                 "cache_salt": st.sampled_from(["", "", "other"]),
                 "priority": st.sampled_from([0, 0, -1, 1]),
                 "min_tokens": st.sampled_from([0, 0, 5]),
+                "prompt_logprobs": st.sampled_from([None, None, 0, 2]),
             }
         ),
     )
@@ -131,8 +133,12 @@ class EngineMachine(RuleBasedStateMachine):
         assert self.rig.pool.counts().held == 0
         assert self.rig.failed == []
         for key, spec in self.specs.items():
-            for choice, expected in alone(spec).items():
-                answer = self.rig.answers[key, choice]
+            lone, told = alone(spec), self.rig.prompt_scores[key]
+            assert lone.prompt_scores[key][: len(told)] == told
+            for choice in range(spec.choices):
+                expected, answer = lone.answers[key, choice], self.rig.answers[key, choice]
+                if answer.end is not None or answer.tokens:
+                    assert lone.prompt_scores[key] == told
                 if answer.end is None:  # cancelled or stopped on the way
                     assert expected.tokens[: len(answer.tokens)] == answer.tokens
                     assert expected.logprobs[: len(answer.logprobs)] == answer.logprobs

@@ -17,13 +17,13 @@ def _slices(draw: st.DrawFn) -> list[Slice]:
         start, count = draw(st.integers(0, 9)), draw(st.integers(1, 40))
         pages = [100 * sequence + page for page in range(-(-(start + count) // _PAGE_TOKENS))]
         tokens = [1000 * sequence + start + place for place in range(count)]
-        slices.append(Slice(tokens, start, pages, draw(st.booleans())))
+        slices.append(Slice(tokens, start, pages, draw(st.integers(0, count))))
     return slices
 
 
 @given(_slices(), st.integers(3, 20))
 def test_parts_hold_every_token_once_within_bounds(slices: list[Slice], most: int) -> None:
-    """Tokens in order, no part too large, prompts never cut to one token, pages and logits as before."""
+    """Tokens in order, no part too large, prompts never cut to one token, pages and rows as before."""
     parts = list(divide(slices, most, _PAGE_TOKENS))
 
     pieces = [piece for part in parts for piece in part]
@@ -34,10 +34,10 @@ def test_parts_hold_every_token_once_within_bounds(slices: list[Slice], most: in
     for piece in pieces:
         whole = next(s for s in slices if piece.tokens[0] in s.tokens)
         end = piece.start + len(piece.tokens)
-        last = end == whole.start + len(whole.tokens)
         assert piece.start == piece.tokens[0] % 1000
         assert list(piece.pages) == list(whole.pages)[: -(-end // _PAGE_TOKENS)]
-        assert piece.wants_logits == (last and whole.wants_logits)
+        wanted = range(whole.start + len(whole.tokens) - whole.rows, whole.start + len(whole.tokens))
+        assert [p for p in range(piece.start, end) if p in wanted] == list(range(end - piece.rows, end))
 
 
 @given(_slices())

@@ -287,8 +287,7 @@ def token_object(token: ScoredToken | AlternativeToken) -> Json:
     """A token's text, where part of a character shows as U+FFFD, and its exact bytes."""
     return {
         "token": token.raw.decode("utf-8", "replace") if token.raw else token.text,
-        # False for NaN as well as for minus infinity.
-        "logprob": token.logprob if token.logprob > LOWEST_LOGPROB else LOWEST_LOGPROB,
+        "logprob": told_logprob(token.logprob),
         "bytes": list(token.raw) if token.raw else None,
     }
 
@@ -300,6 +299,12 @@ def scored_objects(
     return [
         {**spell(token), "top_logprobs": [spell(candidate) for candidate in token.top]} for token in tokens
     ]
+
+
+def told_logprob(logprob: float | None) -> float:
+    """A logprob that JSON can hold."""
+    # False for NaN as well as for minus infinity.
+    return logprob if logprob is not None and logprob > LOWEST_LOGPROB else LOWEST_LOGPROB
 
 
 def usage_object(usage: Usage) -> Json:

@@ -25,11 +25,12 @@ class AlternativeToken:
 
 @dataclass(frozen=True, slots=True)
 class ScoredToken:
-    """A generated token with its logprob and, best first, the likeliest candidates there."""
+    """A token with its logprob and, best first, the likeliest candidates there."""
 
     text: str
     raw: bytes
-    logprob: float
+    logprob: float | None
+    """None: the first token of an echoed prompt."""
     top: tuple[AlternativeToken, ...] = ()
 
 

@@ -5,7 +5,8 @@ The values are plain frozen dataclasses so that any transport (a socket pair, a 
 carry them.
 
 Invariant: a generation yields, per choice, any number of `TokenDelta`s and then exactly one
-`ChoiceEnd`, or it fails as a whole with one error; nothing follows either.
+`ChoiceEnd`, or it fails as a whole with one error; nothing follows either. `PromptScores`, where they
+are asked for, come before all of these.
 """
 
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class GenerationRequest:
     id: str
     prompt: tuple[int, ...]
     max_tokens: int
-    """Per choice, the end-of-sequence token not counted; at least 1."""
+    """Per choice, the end-of-sequence token not counted; 0: the prompt is computed, and nothing drawn."""
     choices: int = 1
     sampling: SamplingParams = SamplingParams()
     constraint: Constraint | None = None
@@ -70,6 +71,8 @@ class GenerationRequest:
     """Where it queues: behind (-1) or ahead of (1) others that came a bounded number of requests apart."""
     traceparent: str = ""
     """Under which span of a trace its phases are reported, in W3C's form; empty: they are not."""
+    prompt_logprobs: int | None = None
+    """As `SamplingParams.top_logprobs`, for the tokens of the prompt. Then all of it is computed anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ class TokenLogprob:
     """Natural-log probabilities of one position, before temperature, penalties and masks."""
 
     token_id: int
-    logprob: float
+    logprob: float | None
+    """None: the first token of a prompt, which nothing precedes."""
     top: tuple[tuple[int, float], ...] = ()
     """(token id, logprob), best first."""
 
@@ -103,7 +107,16 @@ class ChoiceEnd:
     """Prompt tokens of the request that came from the prefix cache."""
 
 
-EngineEvent = TokenDelta | ChoiceEnd
+@dataclass(frozen=True, slots=True)
+class PromptScores:
+    """The next tokens of the prompt with their logprobs; all that a request gets make up its prompt."""
+
+    logprobs: tuple[TokenLogprob, ...]
+    choice: None = None
+    """The choices have it in common."""
+
+
+EngineEvent = PromptScores | TokenDelta | ChoiceEnd
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ class Slice:
     """How many tokens of the sequence have their KV in `pages` already."""
     pages: Sequence[int]
     """Page numbers that hold positions 0 … start + len(tokens) - 1, in order."""
-    wants_logits: bool
-    """Whether the logits after the slice's last token are needed."""
+    rows: int
+    """Behind how many of its last tokens the logits are needed."""
 
 
 class Backend(Protocol):
@@ -59,8 +59,8 @@ class Backend(Protocol):
     def forward(self, slices: Sequence[Slice]) -> Logits:
         """Run one step.
 
-        Returns: one row of `vocab_size` logits for each slice that wants them, in order; valid
-        until the next call.
+        Returns: as many rows of `vocab_size` logits as the slices want, in order; valid until the
+        next call.
         """
         ...
 

@@ -25,6 +25,7 @@ from antiphon.core.generation import (
     EngineStats,
     GenerationRequest,
     ModelInfo,
+    PromptScores,
     TokenDelta,
 )
 from antiphon.engine import frames
@@ -89,7 +90,9 @@ class EngineGeneration:
                 return event
 
     def deliver(self, produced: frames.Produced) -> None:
-        """Queue what a step brought, unless this choice was stopped meanwhile."""
+        """Queue what a step brought, but no tokens of a choice that was stopped meanwhile."""
+        if produced.prompt_scores:
+            self._events.put_nowait(PromptScores(produced.prompt_scores))
         if produced.choice not in self._open:
             return
         if produced.token_ids:

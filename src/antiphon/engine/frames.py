@@ -95,7 +95,7 @@ class LoadFailed(Message):
 
 
 class Produced(Message):
-    """Tokens and perhaps the end of one choice."""
+    """Tokens and perhaps the end of one choice, or scores of its prompt."""
 
     key: str
     choice: int
@@ -103,6 +103,7 @@ class Produced(Message):
     logprobs: tuple[TokenLogprob, ...]
     end: EndReason | None
     cached_tokens: int
+    prompt_scores: tuple[TokenLogprob, ...] = ()
 
 
 class Stepped(Message):

@@ -197,6 +197,7 @@ def _produced(emitted: Emitted) -> frames.Produced:
         logprobs=delta.logprobs if delta else (),
         end=emitted.end,
         cached_tokens=emitted.cached_tokens,
+        prompt_scores=emitted.prompt_scores,
     )
 
 

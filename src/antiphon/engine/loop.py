@@ -8,7 +8,7 @@ by `submit` gets, per choice, exactly one end, or one failure, or is cancelled.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """What a step brought one choice: tokens, an end, or both."""
+    """What a step brought one choice: scores of the prompt, or tokens, an end, or both."""
 
     key: str
     choice: int
@@ -36,6 +36,8 @@ class Emitted:
     end: EndReason | None = None
     cached_tokens: int = 0
     """Prompt tokens of the request that came from the prefix cache."""
+    prompt_scores: tuple[TokenLogprob, ...] = ()
+    """The next tokens of the prompt, which all choices have in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +127,14 @@ class EngineLoop:
         if not plan:
             return []
         self._note_begun(plan)
+        wanted = [planned.rows for planned in plan]
         rows = self._run(plan)
         for planned in plan:
             self._scheduler.computed(planned)
         began, masks_before = self._clock(), self.times.masks
         outcomes: list[Outcome] = []
-        for planned, row in zip((p for p in plan if p.draws), rows, strict=True):
-            outcomes += self._draw_guarded(planned, row)
+        for planned, own in zip(plan, _portions(rows, wanted), strict=True):
+            outcomes += self._read_guarded(planned, own)
         self.times.sampling += self._clock() - began - (self.times.masks - masks_before)
         return outcomes
 
@@ -155,15 +158,25 @@ class EngineLoop:
         self.times.forward += seconds
         return rows
 
-    def _draw_guarded(self, planned: PlannedSlice, row: Logits) -> list[Outcome]:
+    def _read_guarded(self, planned: PlannedSlice, rows: Logits) -> list[Outcome]:
         request = planned.sequence.request
         try:
-            return list(self._draw_all(planned.sequence, row))
+            return list(self._read(planned, rows))
         except Exception:  # noqa: BLE001 - one request's fault must not end the others
             _log.exception("request %s failed in its step", request.key)
             self._phases.leave(request.key, "failed", request.generated)
             self.cancel(request.key)
             return [RequestFailed(request.key)]
+
+    def _read(self, planned: PlannedSlice, rows: Logits) -> Iterator[Outcome]:
+        """What the rows of a slice are wanted for: the prompt's scores, the next token, or both."""
+        request = planned.sequence.request
+        if request.scoring and len(rows) and not planned.generated:
+            scores = tuple(_prompt_scores(planned, rows))
+            self._scheduler.scored(planned)
+            yield Emitted(request.key, planned.sequence.choice, prompt_scores=scores)
+        if planned.draws:
+            yield from self._draw_all(planned.sequence, rows[-1])
 
     def _draw_all(self, sequence: SequenceState, row: Logits) -> Iterator[Outcome]:
         """Draw for the sequence and, when it has just finished the prompt, for those forked from it."""
@@ -184,6 +197,8 @@ class EngineLoop:
 
     def _draw(self, sequence: SequenceState, row: Logits) -> Emitted:
         spec, params = sequence.request.spec, sequence.request.spec.sampling
+        if spec.max_tokens == 0:
+            return self._end(sequence, "length", None)
         matcher = self._matchers.get(sequence)
         endings = self._ending_tokens(spec)
         token = self._pick(sequence, row, matcher, endings)
@@ -278,8 +293,29 @@ def _backend_slices(planned: PlannedSlice) -> Iterator[Slice]:
     """A chunk of the prompt as it is; of generated tokens each for itself."""
     sequence, start, end = planned.sequence, planned.start, planned.start + planned.count
     if not planned.generated:
-        yield Slice(sequence.tokens[start:end], start, sequence.pages, planned.draws)
+        yield Slice(sequence.tokens[start:end], start, sequence.pages, planned.rows)
         return
     for position in range(start, end):
         is_last = position == len(sequence.tokens) - 1
-        yield Slice([sequence.tokens[position]], position, sequence.pages, wants_logits=is_last)
+        yield Slice([sequence.tokens[position]], position, sequence.pages, rows=int(is_last))
+
+
+def _portions(rows: Logits, counts: Sequence[int]) -> Iterator[Logits]:
+    """So many rows after the other."""
+    start = 0
+    for count in counts:
+        yield rows[start : start + count]
+        start += count
+
+
+def _prompt_scores(planned: PlannedSlice, rows: Logits) -> Iterator[TokenLogprob]:
+    """The tokens that the slice's rows foretell, as far as nobody has told of them.
+
+    `rows` are those of the slice's last positions. The logits of a position are of the token behind it.
+    """
+    request, end = planned.sequence.request, planned.start + planned.count
+    prompt, top = request.spec.prompt, request.spec.prompt_logprobs or 0
+    if request.scored == 0:
+        yield TokenLogprob(prompt[0], None)
+    for position in range(request.scored, min(end, len(prompt) - 1)):
+        yield sampler.score(rows[position - end], prompt[position + 1], top)

@@ -4,7 +4,8 @@ A sequence begins with the pages of its prompt that are known, then with a copy 
 alike, and after a preemption with those of its own pages that nobody took. It schedules nothing.
 
 Invariant: what is found was computed as the sequence itself would have computed it, and leaves at
-least two tokens of a prompt, or one generated token, to compute.
+least two tokens of a prompt, or one generated token, to compute; and every token of a prompt whose
+logits are still to be read.
 """
 
 from collections.abc import Iterable, Iterator
@@ -71,12 +72,14 @@ class PrefixCache:
 
     def _names(self, sequence: SequenceState) -> list[bytes]:
         names = [*sequence.request.page_names, *sequence.kept_names]
-        return names[: (len(sequence.tokens) - 1) // self._page_tokens]
+        return names[: sequence.reusable // self._page_tokens]
 
     def _borrow_beginning(self, sequence: SequenceState) -> Iterator[PageCopy]:
         """Begin the next page with a copy of one that goes on alike, if that saves a quarter of it."""
         start = sequence.computed
-        rest = sequence.request.spec.prompt[start : max(start, sequence.prompt_len - 2)]
+        rest = sequence.request.spec.prompt[
+            start : max(start, min(sequence.prompt_len - 2, sequence.reusable))
+        ]
         before = sequence.request.name_before(len(sequence.pages))
         for alike, name in self._beginnings.after(before, rest):
             if alike < max(1, self._page_tokens // 4):

@@ -40,6 +40,8 @@ class SchedulerOptions:
     """A preempted stream that was silent for so long goes on in the place of others."""
     least_run_s: float = 1.0
     """Those must have spoken for so long."""
+    scored_tokens: int = 64
+    """Prompt tokens of a step whose logits are read: each costs a row as wide as the vocabulary."""
     pacing: PacingOptions = field(default_factory=PacingOptions)
 
 
@@ -60,6 +62,14 @@ class PlannedSlice:
     def draws(self) -> bool:
         """Whether it reaches the sequence's end, so that a next token can be drawn."""
         return self.start + self.count == len(self.sequence.tokens)
+
+    @property
+    def rows(self) -> int:
+        """Behind how many of its last tokens the logits are needed."""
+        request = self.sequence.request
+        if self.generated or not request.scoring:
+            return int(self.draws)
+        return max(0, self.start + self.count - request.scored)
 
 
 @dataclass(slots=True)
@@ -154,6 +164,11 @@ class Scheduler:
         if was_behind and not sequence.behind:
             sequence.since = self._now
         self._prefixes.publish(sequence, planned.start)
+
+    def scored(self, planned: PlannedSlice) -> None:
+        """The logits that the slice brought of its prompt were read."""
+        request = planned.sequence.request
+        request.scored = max(request.scored, planned.start + planned.count)
 
     def fork(self, request: RunningRequest) -> list[PageCopy]:
         """Start the other choices of a request whose first sequence has just finished the prompt.
@@ -272,12 +287,15 @@ class Scheduler:
         if shortest is not None and shortest is not behind[0]:
             shares.remove((shortest, budget))
             shares.insert(0, (shortest, budget // 2))
+        scored = self.options.scored_tokens
         for sequence, share in shares:
-            if budget < 2:
-                return
-            for planned in _parts(sequence, min(share, budget)):
+            share = min(share, budget, scored) if sequence.request.scoring else min(share, budget)
+            if share < 2:
+                continue
+            for planned in _parts(sequence, share):
                 if self._hold_pages(sequence, planned.start + planned.count):
                     budget -= planned.count
+                    scored -= planned.count if sequence.request.scoring else 0
                     yield planned
 
     def _hold_pages(self, sequence: SequenceState, tokens: int) -> bool:

@@ -39,6 +39,8 @@ class RunningRequest:
     """Whether it was part of a step."""
     prefilled: bool = False
     """Whether the first sequence has finished the prompt, so that the others have started."""
+    scored: int = 0
+    """So many of the prompt's first positions have had their logits read, where its logprobs are wanted."""
 
     @property
     def key(self) -> str:
@@ -53,6 +55,11 @@ class RunningRequest:
     def generated(self) -> int:
         """Tokens generated so far, for all choices."""
         return sum(sequence.generated for sequence in self.sequences)
+
+    @property
+    def scoring(self) -> bool:
+        """Whether logits of the prompt are still to be read."""
+        return self.spec.prompt_logprobs is not None and self.scored < len(self.spec.prompt)
 
     @property
     def ended(self) -> bool:
@@ -93,6 +100,11 @@ class SequenceState:
     def uncomputed(self) -> int:
         """Tokens that lack their KV."""
         return len(self.tokens) - self.computed
+
+    @property
+    def reusable(self) -> int:
+        """Of how many tokens, from the first, only the KV is needed, so that it may be found in pages."""
+        return self.request.scored if self.request.scoring else len(self.tokens) - 1
 
     @property
     def in_prompt(self) -> bool:

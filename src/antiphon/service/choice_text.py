@@ -31,13 +31,14 @@ from antiphon.text.stop import StopMatcher, StopStrings
 class TokenScorer:
     """Spells out the token ids of logprobs: text and exact bytes. Shared by all requests."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        """Control tokens have no bytes; they are spelled as templates write them."""
-        self._bytes = tokenizer.token_bytes
+    def __init__(self, tokenizer: Tokenizer, *, controls_are_text: bool = False) -> None:
+        """Control tokens are spelled as templates write them; only `controls_are_text` gives them bytes."""
+        spelled = SpelledTokenizer(tokenizer, tokenizer.special_tokens)
+        self._bytes = spelled.token_bytes if controls_are_text else tokenizer.token_bytes
         self._names: Mapping[int, str] = {token: text for text, token in tokenizer.special_tokens.items()}
 
     def score(self, entry: TokenLogprob) -> ScoredToken:
-        """One generated token with its alternatives."""
+        """One token with its alternatives."""
         text, raw = self._spell(entry.token_id)
         top = tuple(AlternativeToken(*self._spell(token), logprob) for token, logprob in entry.top)
         return ScoredToken(text, raw, entry.logprob, top)

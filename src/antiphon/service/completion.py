@@ -10,7 +10,7 @@ closed and the lease released before either is handed out, or when the events ar
 """
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from antiphon.core.errors import AntiphonError, EngineFailed
 from antiphon.core.events import (
@@ -23,7 +23,7 @@ from antiphon.core.events import (
     ReasoningDelta,
     Usage,
 )
-from antiphon.core.generation import ChoiceEnd, EngineEvent
+from antiphon.core.generation import ChoiceEnd, PromptScores, TokenDelta
 from antiphon.core.ports import Generation
 from antiphon.service.admission import Lease
 from antiphon.service.answer import Answer
@@ -44,6 +44,8 @@ class Completion(Answer):
     lease: Lease = field(repr=False)
     call_reason: FinishReason = "tool_calls"
     """Why a choice ends that called."""
+    echo: ChoiceText | None = field(default=None, repr=False)
+    """Turns the prompt's tokens into the text that each choice begins with, where they are scored."""
     verification: Verification | None = field(default=None, repr=False)
     """Looks at structured answers before their end is told."""
     span: CompletionSpan = field(default=NO_SPAN, repr=False)
@@ -68,6 +70,10 @@ class Completion(Answer):
         """The events; `events` is this plus a close that works before the start."""
         try:
             async for event in self.generation:
+                if isinstance(event, PromptScores):
+                    for answer in self._echoed(event):
+                        yield answer
+                    continue
                 answers = self._answers(event)
                 if self.verification is not None:
                     await self.verification.listen(answers, cut=self.texts[event.choice].stopped)
@@ -82,7 +88,17 @@ class Completion(Answer):
             await self.aclose()
         yield ending
 
-    def _answers(self, event: EngineEvent) -> list[AnswerEvent]:
+    def _echoed(self, event: PromptScores) -> list[AnswerEvent]:
+        """The next part of the prompt, as the text of every choice."""
+        if self.echo is None:
+            return []
+        tokens = tuple(entry.token_id for entry in event.logprobs)
+        deltas = [self.echo.push(TokenDelta(0, tokens, event.logprobs), 0)]
+        if self.echo.tokens == self.prompt_tokens:
+            deltas.append(self.echo.flush(0))
+        return [replace(delta, choice=choice) for delta in deltas if delta for choice in range(self.choices)]
+
+    def _answers(self, event: TokenDelta | ChoiceEnd) -> list[AnswerEvent]:
         """What one engine event means.
 
         Raises:

@@ -80,6 +80,8 @@ class Prompted:
     """Why a choice ends that called."""
     operation: Operation = "chat"
     """What traces call it."""
+    echo: ChoiceText | None = None
+    """What makes the prompt's tokens part of the answer, with their logprobs, where that is asked for."""
 
 
 class Generations:
@@ -91,14 +93,14 @@ class Generations:
         self._metrics = metrics or Metrics()
         self.scorer = TokenScorer(parts.tokenizer)
 
-    def room(self, prompt_tokens: int) -> int:
-        """How many tokens the context leaves for an answer.
+    def room(self, prompt_tokens: int, max_tokens: int | None = None) -> int:
+        """How many tokens the context leaves for an answer, which is to have `max_tokens` at the most.
 
         Raises:
-            ContextLengthExceeded: none.
+            ContextLengthExceeded: none, though it is to have some.
         """
         limit = self._parts.engine.info.context_length
-        if prompt_tokens >= limit:
+        if prompt_tokens > limit or (prompt_tokens == limit and max_tokens != 0):
             raise ContextLengthExceeded(limit, prompt_tokens)
         return limit - prompt_tokens
 
@@ -133,6 +135,7 @@ class Generations:
             seed=tokens.sampling.seed,
             tier=asked.tier,
             call_reason=prompted.call_reason,
+            echo=prompted.echo,
             verification=self._verification(asked, prompted.structure),
             span=span,
         )
@@ -165,7 +168,7 @@ class Generations:
         )
 
     def _tokens(self, asked: AnswerOptions, prompted: Prompted) -> GenerationRequest:
-        room = self.room(len(prompted.ids))
+        room = self.room(len(prompted.ids), asked.max_tokens)
         return GenerationRequest(
             id=secrets.token_hex(16),
             prompt=tuple(prompted.ids),
@@ -178,6 +181,7 @@ class Generations:
             min_tokens=asked.min_tokens,
             cache_salt=json.dumps((prompted.project, asked.cache_key)),
             priority=_PRIORITIES[asked.tier],
+            prompt_logprobs=asked.top_logprobs if prompted.echo else None,
         )
 
 

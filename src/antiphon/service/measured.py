@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 from antiphon.core.errors import AntiphonError
-from antiphon.core.generation import ChoiceEnd, EngineEvent, GenerationRequest
+from antiphon.core.generation import ChoiceEnd, EngineEvent, GenerationRequest, PromptScores
 from antiphon.core.ports import Generation
 from antiphon.telemetry.metrics import Metrics
 
@@ -56,6 +56,8 @@ class MeasuredGeneration:
         await self._generation.aclose()
 
     def _note(self, event: EngineEvent) -> None:
+        if isinstance(event, PromptScores):
+            return
         if event.cached_tokens > self._cached_tokens:
             self._metrics.prompt_cached(event.cached_tokens - self._cached_tokens)
             self._cached_tokens = event.cached_tokens

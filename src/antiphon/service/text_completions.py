@@ -21,15 +21,17 @@ from antiphon.core.events import (
     TextDelta,
     Usage,
 )
-from antiphon.core.messages import TextRequest
+from antiphon.core.messages import Prompt, TextRequest
 from antiphon.service.admission import Admission, Lease
 from antiphon.service.answer import Answer
+from antiphon.service.choice_text import ChoiceText, SpelledTokenizer, TokenScorer
 from antiphon.service.completion import Completion
 from antiphon.service.generations import Generations, ModelParts, Prompted
 from antiphon.service.models import ModelRegistry
 from antiphon.service.prompts import Prompts
 from antiphon.service.structures import Structures
 from antiphon.telemetry.metrics import Metrics
+from antiphon.text.stop import StopStrings
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,8 @@ class TextCompletions:
         self._generations = Generations(parts, metrics)
         self._structures = Structures(parts.engine, subset_only=openai_strict_schemas)
         self._prompts = Prompts(parts)
+        self._tokenizer = parts.tokenizer
+        self._spelling = TokenScorer(parts.tokenizer, controls_are_text=True)
 
     async def open(self, request: TextRequest, project: str = "") -> Answer:
         """Everything that can be refused is refused here; the model has not run when this returns.
@@ -85,11 +89,23 @@ class TextCompletions:
         prompted = []
         for prompt in request.prompts:
             ids = await self._prompts.of_text(prompt) or self._prompts.document_border
-            self._generations.room(len(ids))
+            self._generations.room(len(ids), request.max_tokens)
+            echo = self._scored_echo(request, prompt)
             prompted.append(
-                Prompted(request.model, ids, project, began, structure, operation="text_completion")
+                Prompted(
+                    request.model, ids, project, began, structure, operation="text_completion", echo=echo
+                )
             )
         return prompted
+
+    def _scored_echo(self, request: TextRequest, prompt: Prompt) -> ChoiceText | None:
+        """What spells the prompt's tokens; those that a text was given by us say nothing of it."""
+        if not request.echo or request.top_logprobs is None:
+            return None
+        if isinstance(prompt, str):
+            return ChoiceText(self._tokenizer, self._generations.scorer, StopStrings(()), 0)
+        spelled = SpelledTokenizer(self._tokenizer, self._tokenizer.special_tokens)
+        return ChoiceText(spelled, self._spelling, StopStrings(()), 0)
 
     async def _begin(self, request: TextRequest, prompted: Sequence[Prompted], lease: Lease) -> Answer:
         leases = lease.split([len(each.ids) for each in prompted])
@@ -106,7 +122,8 @@ class TextCompletions:
         return _joined(begun, self._echoes(request))
 
     def _echoes(self, request: TextRequest) -> tuple[str, ...]:
-        if not request.echo:
+        """The prompts' texts, where the engine does not tell them token by token."""
+        if not request.echo or request.top_logprobs is not None:
             return ()
         spelled = self._generations.scorer.text
         return tuple(prompt if isinstance(prompt, str) else spelled(prompt) for prompt in request.prompts)

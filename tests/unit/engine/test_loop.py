@@ -102,6 +102,66 @@ def test_second_prompt_reuses_full_pages_and_reports_them() -> None:
     assert driver.answers["a", 0] == driver.answers["b", 0]
 
 
+def scored(key: str, prompt: list[int], **changes: int) -> GenerationRequest:
+    """A request whose prompt is scored, with one alternative for each token."""
+    return replace(request(key, prompt, max_tokens=2), prompt_logprobs=1, **changes)  # type: ignore[arg-type]
+
+
+def test_scored_prompt_is_computed_whole_and_serves_others() -> None:
+    """It takes nothing from the cache and leaves its pages there."""
+    driver = rig()
+    prompt = list(range(1, 18))
+    for spec in (request("plain", prompt), scored("scored", prompt), request("after", prompt)):
+        driver.submit(spec)
+        driver.run()
+
+    assert driver.cached == {"plain": 0, "scored": 0, "after": 15}
+    assert [entry.token_id for entry in driver.prompt_scores["scored"]] == prompt
+    assert driver.prompt_scores["plain"] == []
+
+
+def test_few_rows_of_logits_are_held_at_a_time() -> None:
+    """However long the prompts, and however many of them are scored."""
+    driver = rig(scored_tokens=6)
+    for key in "abc":
+        driver.submit(scored(key, list(range(1, 31))))
+    driver.run()
+
+    assert driver.backend.most_rows <= 6 + 1 + 3  # type: ignore[attr-defined]
+    assert all(len(driver.prompt_scores[key]) == 30 for key in "abc")
+
+
+def test_preemption_in_the_middle_of_a_scored_prompt_repeats_no_score() -> None:
+    """Nor does it lose one: what was told is not told again, what was not is computed."""
+    driver, whole = rig(scored_tokens=6), rig()
+    for each in (driver, whole):
+        each.submit(scored("a", list(range(1, 31))))
+    driver.step()
+    driver.step()
+    sequence = driver.scheduler.requests["a"].sequences[0]
+    assert 0 < sequence.computed < 30
+    driver.scheduler._preempt(sequence)
+    driver.run()
+    whole.run()
+
+    assert driver.prompt_scores == whole.prompt_scores
+    assert driver.answers == whole.answers
+
+
+def test_scored_prompt_outlives_the_choice_that_computed_it() -> None:
+    """The others, who then compute it each for itself, tell its scores once."""
+    driver, whole = rig(scored_tokens=6), rig()
+    for each in (driver, whole):
+        each.submit(scored("a", list(range(1, 31)), choices=3))
+    driver.step()
+    driver.loop.stop("a", 0)
+    driver.run()
+    whole.run()
+
+    assert driver.prompt_scores == whole.prompt_scores
+    assert driver.answers["a", 2] == whole.answers["a", 2]
+
+
 def test_answers_do_not_depend_on_borrowed_beginnings() -> None:
     """A prompt that parts from an earlier one in the middle of a page: as if it were the first."""
     driver, fresh = rig(), rig()

@@ -44,7 +44,6 @@ def decode_text(body: object, models: ModelRegistry, options: ApiOptions) -> Tex
     cursor, unknown = body_cursor(body, legacy.FIELDS, options)
     values = read_fields(cursor, legacy.FIELDS)
     _check_choices(values, options)
-    _check_echo(values)
     request = _request(values)
     vocab_size = models.get(request.model).vocab_size
     check_token_ids(request, vocab_size)
@@ -73,11 +72,21 @@ def _request(values: FieldValues) -> TextRequest:
         response_format=one_format(values),
         top_logprobs=values[legacy.LOGPROBS],
         min_tokens=values[fields.MIN_TOKENS],
-        ignore_eos=values[fields.IGNORE_EOS],
+        ignore_eos=values[fields.IGNORE_EOS] or _scores_a_text(values),
         stop_token_ids=values[fields.STOP_TOKEN_IDS],
         tier=tier_of(values),
         cache_key=values[fields.PROMPT_CACHE_KEY],
     )
+
+
+def _scores_a_text(values: FieldValues) -> bool:
+    """Whether one token is asked for because none cannot be had everywhere.
+
+    Programs that score texts (lm-eval's `local-completions`) drop the last token that comes back, so
+    there must be one.
+    """
+    scored = values[legacy.ECHO] and values[legacy.LOGPROBS] is not None
+    return bool(scored and values[legacy.MAX_TOKENS] == 1)
 
 
 def _check_choices(values: FieldValues, options: ApiOptions) -> None:
@@ -92,9 +101,3 @@ def _check_choices(values: FieldValues, options: ApiOptions) -> None:
             f"At most {options.max_choices} can be asked for at once."
         )
         raise InvalidValue("prompt", reason)
-
-
-def _check_echo(values: FieldValues) -> None:
-    if values[legacy.ECHO] and values[legacy.LOGPROBS] is not None:
-        reason = "Logprobs of a prompt's own tokens are not computed; send 'logprobs' without 'echo'."
-        raise UnsupportedParameter("echo", reason)

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from antiphon.api.encode import (
-    LOWEST_LOGPROB,
     AnswerHead,
     AnswerShape,
     Json,
     padded,
+    told_logprob,
     usage_object,
 )
 from antiphon.core.events import (
@@ -45,7 +45,7 @@ class TokenScores:
         scored = tuple(tokens)
         return {
             "tokens": [_spelled(token) for token in scored],
-            "token_logprobs": [_told(token.logprob) for token in scored],
+            "token_logprobs": [None if t.logprob is None else told_logprob(t.logprob) for t in scored],
             "top_logprobs": [_candidates(token) for token in scored],
             "text_offset": [self._offset(token) for token in scored],
         }
@@ -145,10 +145,12 @@ def _choice(index: int, text: str, logprobs: Json | None, reason: FinishReason |
     return {"text": text, "index": index, "logprobs": logprobs, "finish_reason": reason}
 
 
-def _candidates(token: ScoredToken) -> dict[str, float]:
-    """The likeliest tokens, and the drawn one where it is not among them."""
-    candidates = {_spelled(candidate): _told(candidate.logprob) for candidate in token.top}
-    return candidates | {_spelled(token): _told(token.logprob)}
+def _candidates(token: ScoredToken) -> dict[str, float] | None:
+    """The likeliest tokens, and the one that is there where it is not among them."""
+    if token.logprob is None:
+        return None
+    candidates = {_spelled(candidate): told_logprob(candidate.logprob) for candidate in token.top}
+    return candidates | {_spelled(token): told_logprob(token.logprob)}
 
 
 def _spelled(token: ScoredToken | AlternativeToken) -> str:
@@ -159,11 +161,6 @@ def _spelled(token: ScoredToken | AlternativeToken) -> str:
         return token.raw.decode()
     except UnicodeDecodeError:
         return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token.raw)
-
-
-def _told(logprob: float) -> float:
-    # False for NaN as well as for minus infinity.
-    return logprob if logprob > LOWEST_LOGPROB else LOWEST_LOGPROB
 
 
 def _continues(byte: int) -> bool:

@@ -70,10 +70,22 @@ PROMPT: Field[tuple[Prompt, ...]] = Field(
     "a text spells out are plain text; to mean them, send token ids.",
 )
 MAX_TOKENS: Field[int] = Field(
-    "max_tokens", integer(1, _INT32), MAX_TOKENS_DEFAULT, reason="16 unless told; bounded by the context."
+    "max_tokens",
+    integer(0, _INT32),
+    MAX_TOKENS_DEFAULT,
+    reason="16 unless told; bounded by the context. 0 generates nothing: with `echo` and `logprobs` a text "
+    "is scored.",
 )
-LOGPROBS: Field[int | None] = Field("logprobs", integer(0, 5), None, reason="0 to 5, of generated tokens.")
-ECHO: Field[bool] = Field("echo", read_bool, False, reason="Refused together with `logprobs`.")
+LOGPROBS: Field[int | None] = Field(
+    "logprobs", integer(0, 5), None, reason="0 to 5; with `echo` of the prompt's tokens too."
+)
+ECHO: Field[bool] = Field(
+    "echo",
+    read_bool,
+    False,
+    reason="With `logprobs` the prompt's tokens have theirs; the first has `null`. Such a prompt is computed "
+    "whole, whatever of it is cached. Where `max_tokens` is 1 it is delivered though it be an ending one.",
+)
 BEST_OF: Field[int | None] = Field("best_of", integer(1, 128), None, reason="Refused unless it is `n`.")
 SUFFIX: Field[None] = Field(
     "suffix", _refuse_suffix, None, "refused", "The models served continue a text; an empty one passes."

@@ -120,7 +120,7 @@ class OpenVINOBackend:
         if len(slices) >= max(self._threads, self._rows.least) or any(len(s.tokens) > 1 for s in slices):
             return []
         tokens = 1 if len(slices) + 1 >= self._threads else 2
-        return [Slice([0] * tokens, 0, [self.page_count], wants_logits=False)]
+        return [Slice([0] * tokens, 0, [self.page_count], rows=0)]
 
     def copy_page(self, source: int, target: int) -> None:
         """Copy a page's KV in every layer; about 0.4 ms for 30 layers."""
@@ -179,7 +179,7 @@ def _inputs(slices: Sequence[Slice]) -> dict[str, NDArray[np.int32] | NDArray[np
     counts = [len(s.tokens) for s in slices]
     pages = [len(s.pages) for s in slices]
     ends = np.cumsum(counts)
-    wanted = [end - 1 for s, end in zip(slices, ends, strict=True) if s.wants_logits]
+    wanted = [row for s, end in zip(slices, ends, strict=True) for row in range(end - s.rows, end)]
     return {
         "input_ids": np.array([t for s in slices for t in s.tokens], np.int64),
         "position_ids": np.concatenate(

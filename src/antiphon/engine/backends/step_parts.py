@@ -23,7 +23,7 @@ class RowRange:
 
 
 def divide(slices: Sequence[Slice], most: int, page_tokens: int) -> Iterator[list[Slice]]:
-    """Parts of at most `most` tokens, at least 3; a slice that is cut wants its logits in the last part."""
+    """Parts of at most `most` tokens, at least 3; the rows that a slice wants stay with their tokens."""
     part: list[Slice] = []
     room = most
     for piece in slices:
@@ -49,5 +49,6 @@ def _taken(tokens: int, room: int) -> int:
 def _cut(piece: Slice, tokens: int, page_tokens: int) -> tuple[Slice, Slice]:
     middle = piece.start + tokens
     pages = -(-middle // page_tokens)
-    head = Slice(piece.tokens[:tokens], piece.start, piece.pages[:pages], wants_logits=False)
-    return head, Slice(piece.tokens[tokens:], middle, piece.pages, piece.wants_logits)
+    rest = len(piece.tokens) - tokens
+    head = Slice(piece.tokens[:tokens], piece.start, piece.pages[:pages], max(0, piece.rows - rest))
+    return head, Slice(piece.tokens[tokens:], middle, piece.pages, min(piece.rows, rest))

@@ -55,6 +55,8 @@ async def test_answer_has_the_older_shape() -> None:
         {"prompt": ["a", "b"], "n": 2},
         {"logprobs": 2},
         {"echo": True, "max_tokens": 4},
+        {"echo": True, "logprobs": 2, "prompt": ["☕ " * 40, "x"], "n": 2},
+        {"echo": True, "logprobs": 0, "max_tokens": 0},
         {"stop": "e"},
         {"guided_choice": ["yes", "no"]},
     ],
@@ -91,6 +93,37 @@ async def test_token_ids_are_prompts_and_echo_spells_them() -> None:
     assert several["choices"][1]["text"].startswith("!")
 
 
+async def test_echo_with_logprobs_scores_the_prompt() -> None:
+    """The first token has nothing before it; offsets are those of the whole text."""
+    async with fake_server() as server:
+        answer = await server.post(PATH, ASK | {"prompt": "Aé", "echo": True, "logprobs": 1, "max_tokens": 2})
+    (choice,) = answer["choices"]
+    scores = choice["logprobs"]
+
+    assert choice["text"].startswith("Aé")
+    assert scores["tokens"][:3] == ["A", "bytes:\\xc3", "bytes:\\xa9"]
+    assert scores["token_logprobs"] == [None, *[-0.25] * 4]
+    assert scores["top_logprobs"][0] is None
+    assert scores["top_logprobs"][1] == {"bytes:\\xc3": -0.25}
+    assert scores["text_offset"] == [0, 1, 1, 2, 3]
+    assert answer["usage"]["prompt_tokens"] == 3
+
+
+async def test_text_is_scored_without_a_token_generated() -> None:
+    """`max_tokens` 0, as lm-eval asked OpenAI; control tokens that were sent as ids are part of the text."""
+    async with fake_server() as server:
+        fields = {"prompt": [72, 257, 105], "echo": True, "logprobs": 0, "max_tokens": 0}
+        answer = await server.post(PATH, ASK | fields)
+        silent = await server.post(PATH, ASK | {"max_tokens": 0})
+    (choice,) = answer["choices"]
+
+    assert (choice["text"], choice["finish_reason"]) == ("H<|im_end|>i", "length")
+    assert choice["logprobs"]["tokens"] == ["H", "<|im_end|>", "i"]
+    assert choice["logprobs"]["text_offset"] == [0, 1, 11]
+    assert answer["usage"]["completion_tokens"] == 0
+    assert silent["choices"][0]["text"] == ""
+
+
 @pytest.mark.parametrize(
     ("fields", "refused"),
     [
@@ -105,8 +138,7 @@ async def test_token_ids_are_prompts_and_echo_spells_them() -> None:
         ({"prompt": "a" * 8192}, ("prompt", "context_length_exceeded")),
         ({"logprobs": 6}, ("logprobs", "integer_above_max_value")),
         ({"logprobs": True}, ("logprobs", "invalid_type")),
-        ({"max_tokens": 0}, ("max_tokens", "integer_below_min_value")),
-        ({"echo": True, "logprobs": 0}, ("echo", "unsupported_parameter")),
+        ({"max_tokens": -1}, ("max_tokens", "integer_below_min_value")),
         ({"best_of": 3}, ("best_of", "unsupported_parameter")),
         ({"suffix": "."}, ("suffix", "unsupported_parameter")),
     ],

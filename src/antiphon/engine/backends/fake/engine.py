@@ -21,6 +21,7 @@ from antiphon.core.generation import (
     EngineStats,
     GenerationRequest,
     ModelInfo,
+    PromptScores,
     TokenDelta,
     TokenLogprob,
 )
@@ -31,6 +32,8 @@ from antiphon.engine.throughput import Throughput
 
 REMEMBERED = 1000
 """How many ids of cancelled requests are kept."""
+PROMPT_PIECE = 64
+"""Prompt tokens that are scored at a time."""
 
 
 class FakeEngine:
@@ -138,7 +141,7 @@ class FakeGeneration:
         self._engine = engine
         self._turns = deque(_Choice(request, choice, script) for choice, script in enumerate(scripts))
         """Choices that still run, the next one to speak first."""
-        self._ready: deque[EngineEvent] = deque()
+        self._ready: deque[EngineEvent] = deque(_prompt_scores(request))
         self._over = asyncio.Event()
         self._failed = False
 
@@ -232,6 +235,8 @@ class _Choice:
 
     def speak(self) -> list[EngineEvent]:
         """The events of the next piece; empty when all of it was masked."""
+        if self._request.max_tokens == 0:
+            return [self._end("length")]
         piece = next(self._pieces, None)
         self._spoken += 1
         if piece is None:
@@ -258,6 +263,17 @@ class _Choice:
     def _end(self, reason: EndReason) -> ChoiceEnd:
         self.ended = True
         return ChoiceEnd(self.index, reason, self.script.cached_tokens)
+
+
+def _prompt_scores(request: GenerationRequest) -> Iterator[PromptScores]:
+    """The prompt in pieces, as engines with a model compute it."""
+    if request.prompt_logprobs is None:
+        return
+    first, *others = request.prompt
+    scores = [TokenLogprob(first, None)]
+    scores += [_made_up_logprob(token, request.prompt_logprobs) for token in others]
+    for start in range(0, len(scores), PROMPT_PIECE):
+        yield PromptScores(tuple(scores[start : start + PROMPT_PIECE]))
 
 
 def _made_up_logprob(token: int, count: int) -> TokenLogprob:

@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from antiphon.core.errors import AntiphonError, EngineFailed, EngineUnavailable, Overloaded
-from antiphon.core.generation import EngineEvent, EngineStats, TokenDelta
+from antiphon.core.generation import EngineEvent, EngineStats, PromptScores, TokenDelta
 from antiphon.engine.frames import Message, Produced
 
 T = TypeVar("T")
@@ -48,6 +48,8 @@ def produced(event: EngineEvent) -> Produced:
     """An event as it travels."""
     if isinstance(event, TokenDelta):
         return Produced("", event.choice, event.token_ids, event.logprobs, None, event.cached_tokens)
+    if isinstance(event, PromptScores):
+        return Produced("", 0, (), (), None, 0, event.logprobs)
     return Produced("", event.choice, (), (), event.reason, event.cached_tokens)
 
 
