@@ -24,10 +24,8 @@ from antiphon.api.app import ApiApp, ApiOptions, Services, create_app, create_me
 from antiphon.api.options import LOOPBACK_HOSTS
 from antiphon.api.server import new_event_loop, serve, served
 from antiphon.config import (
-    POSTGRES_SCHEMES,
     Settings,
     cache_folder,
-    data_folder,
     hub_options,
     is_loopback,
     servers_folder,
@@ -54,8 +52,7 @@ from antiphon.service.stored import StoredCompletions
 from antiphon.service.text_completions import TextCompletions
 from antiphon.service.tokenization import Tokenization
 from antiphon.store.errors import StoreError
-from antiphon.store.memory import MemoryStore
-from antiphon.store.sqlite import SqliteStore
+from antiphon.stores import opened_store
 from antiphon.telemetry.lag import lag_measured
 from antiphon.telemetry.logs import configure_logging
 from antiphon.telemetry.metrics import Metrics
@@ -116,53 +113,6 @@ def run(
             on_ready(serving)
 
         runner.run(_serve(settings, parts, tell))
-
-
-@asynccontextmanager
-async def opened_store(settings: Settings) -> AsyncIterator[CompletionStore | None]:
-    """What completions are stored in while the server runs; None stores none.
-
-    Nobody asked for the default file, so a server that cannot have it, as the second one on a
-    machine, goes without.
-
-    Raises:
-        StartError: the file that the operator named cannot be used.
-    """
-    try:
-        store = await _open_store(settings)
-    except StoreError as error:
-        if settings.store:
-            raise StartError(f"store: {error}") from error
-        logger.warning("store: %s; completions are not stored (choose a file with --store)", error)
-        store = None
-    try:
-        yield store
-    finally:
-        if store is not None:
-            await store.aclose()
-
-
-async def _open_store(settings: Settings) -> CompletionStore | None:
-    """The store that the settings name.
-
-    Raises:
-        StoreError: it cannot be used.
-    """
-    if settings.store == "off":
-        return None
-    if settings.store == "memory" or (settings.engine == "fake" and not settings.store):
-        return MemoryStore()
-    if settings.store.startswith(POSTGRES_SCHEMES):
-        return await _open_postgres(settings.store)
-    return SqliteStore(Path(settings.store) if settings.store else data_folder() / "completions.db")
-
-
-async def _open_postgres(url: str) -> CompletionStore:
-    try:
-        from antiphon.store.postgres import open_store  # The driver is an extra.
-    except ModuleNotFoundError:
-        raise StoreError("PostgreSQL needs its driver: pip install 'antiphon[postgres]'") from None
-    return await open_store(url)
 
 
 def _check_address(host: str, port: int) -> None:
@@ -310,6 +260,8 @@ async def _serve(
                     shutdown=stop.requested,
                     grace_s=settings.drain_s,
                 )
+    except StoreError as error:
+        raise StartError(f"store: {error}") from error
     except EngineUnavailable:
         raise StartError(f"{settings.model}: the engine cannot load this model (the log says why)") from None
     except OSError as error:

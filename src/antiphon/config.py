@@ -117,6 +117,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "the default is a file in the data folder"
         ),
     ] = ""
+    store_days: Annotated[
+        int, _about("Days that stored completions are kept; 0: until they are deleted", ge=0, le=36_500)
+    ] = 0
     drain_s: Annotated[float, _about("Seconds running answers get to finish after a stop signal", ge=0)] = (
         30.0
     )

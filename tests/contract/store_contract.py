@@ -131,6 +131,38 @@ class StoreContract:
         assert ids(await store.list(MINE, StoredQuery(after="b"))) == ["c"]
         assert ids(await store.list(MINE, StoredQuery(after="b", order="desc"))) == ["a"]
 
+    async def test_expired_completions_were_never_there(self, store: CompletionStore) -> None:
+        """Of every project, deleted ones too: no call finds them, nor a place behind them; others stay."""
+        await fill(store, "abcd")
+        await store.add(completion("e", OTHERS, created=0, metadata={"k": "v"}))
+        await store.delete(MINE, "b")
+        forgotten = 0
+        while count := await store.expire(2):
+            forgotten += count
+
+        assert forgotten == 3
+        assert ids(await store.list(MINE, StoredQuery())) == ["c", "d"]
+        assert await store.get(MINE, "a") is None
+        assert await store.set_metadata(MINE, "a", {}) is None
+        assert await store.delete(MINE, "a") is False
+        assert await store.list(MINE, StoredQuery(after="b")) is None
+        assert await store.list(OTHERS, StoredQuery(metadata=(("k", "v"),))) == StoredPage()
+
+    async def test_many_expire_in_several_calls(self, store: CompletionStore) -> None:
+        """None of which holds the others up for long; what is stored meanwhile has its place."""
+        for place in range(205):
+            await store.add(completion(str(place), created=1))
+        first = await store.expire(2)
+        await store.add(completion("later", created=5))
+        await store.add(completion("latest", created=5))
+        rest = 0
+        while count := await store.expire(2):
+            rest += count
+
+        assert 0 < first < 205
+        assert first + rest == 205
+        assert ids(await store.list(MINE, StoredQuery())) == ["later", "latest"]
+
     async def test_calls_at_once_do_not_disturb_each_other(self, store: CompletionStore) -> None:
         """Writes and reads of many callers."""
         names = [str(place) for place in range(40)]

@@ -16,7 +16,6 @@ from antiphon.cli.progress import open_progress
 from antiphon.config import Settings
 from antiphon.engine.backends.fake import fake_parts
 from antiphon.service.generations import ModelParts
-from tests.postgres_server import PostgresServer
 
 
 async def receive(stop_times: int, *, gentle: bool) -> asyncio.Task[bool]:
@@ -77,51 +76,12 @@ def test_server_ends_on_a_signal_and_reports_where_it_was() -> None:
     assert seen[0].loopback
 
 
-async def opened(settings: Settings) -> str:
-    """The kind of store that these settings open."""
-    async with app.opened_store(settings) as store:
-        return type(store).__name__
-
-
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder for this test alone."""
-    monkeypatch.setattr(app, "data_folder", lambda: tmp_path)
-    return tmp_path
-
-
-async def test_store_is_the_file_that_was_named(data: Path) -> None:
-    """Else one in the data folder; the fake engine leaves nothing behind."""
-    assert await opened(Settings(engine="fake")) == "MemoryStore"
-    assert await opened(Settings(store="memory")) == "MemoryStore"
-    assert await opened(Settings(store="off")) == "NoneType"
-    assert os.listdir(data) == []
-    assert await opened(Settings(engine="fake", store=str(data / "mine.db"))) == "SqliteStore"
-    assert await opened(Settings()) == "SqliteStore"
-    assert {"mine.db", "completions.db"} <= set(os.listdir(data))
-
-
-async def test_named_file_that_cannot_be_used_is_a_start_error(data: Path) -> None:
+def test_store_that_cannot_be_used_is_a_start_error(tmp_path: Path) -> None:
     """In one line."""
+    settings = Settings(engine="fake", port=0, store=str(tmp_path))
+
     with pytest.raises(StartError, match=r"^store: .*: Is a directory$"):
-        await opened(Settings(store=str(data)))
-
-
-async def test_default_file_in_use_leaves_a_server_without_a_store(
-    data: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A second server on the machine starts all the same, and says so."""
-    async with app.opened_store(Settings()):
-        assert await opened(Settings()) == "NoneType"
-
-    assert "another server stores its completions there; completions are not stored" in caplog.text
-
-
-async def test_store_may_be_a_database(postgres: PostgresServer) -> None:
-    """By its URL; what cannot be reached is a start error."""
-    assert await opened(Settings(store=postgres.url())) == "PostgresStore"
-    with pytest.raises(StartError, match=r"^store: the database cannot be reached \(\w+\)$"):
-        await opened(Settings(store="postgresql://u:secret@127.0.0.1:1/x"))
+        run(settings, open_progress, lambda serving: None)
 
 
 def test_traces_without_their_extra_are_a_start_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,6 +171,13 @@ class CompletionStore(Protocol):
         """Forget a completion; whether there was one."""
         ...
 
+    async def expire(self, before: int) -> int:
+        """Forget some of those that any project created before this Unix second, as if they had never been.
+
+        How many; deleted ones count. 0: there are no more.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Finish what was begun and let go of the database."""
         ...

@@ -5,9 +5,13 @@ Invariant: at most `capacity` completions; more are refused, none is dropped.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import count
+from typing import Final
 
 from antiphon.core.errors import StoreUnavailable
 from antiphon.core.stored import StoredCompletion, StoredPage, StoredQuery
+
+_EXPIRE_AT_ONCE: Final = 200
 
 
 @dataclass(slots=True)
@@ -26,6 +30,7 @@ class MemoryStore:
         """Hold up to so many, those that were deleted included."""
         self._capacity = capacity
         self._rows: dict[str, _Row] = {}
+        self._numbers = count()
 
     async def check(self) -> None:
         """Pass while there is room.
@@ -43,7 +48,7 @@ class MemoryStore:
             StoreUnavailable: there is no room.
         """
         await self.check()
-        place = completion.created, len(self._rows)
+        place = completion.created, next(self._numbers)
         self._rows[completion.id] = _Row(completion.keeping.project, place, completion)
 
     async def get(self, project: str, id: str) -> StoredCompletion | None:
@@ -80,6 +85,13 @@ class MemoryStore:
             return False
         row.completion = None
         return True
+
+    async def expire(self, before: int) -> int:
+        """Forget some that are too old."""
+        old = [id for id, row in self._rows.items() if row.place[0] < before][:_EXPIRE_AT_ONCE]
+        for id in old:
+            del self._rows[id]
+        return len(old)
 
     async def aclose(self) -> None:
         """Forget all."""

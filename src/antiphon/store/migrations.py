@@ -1,19 +1,18 @@
-"""How the database file came to its present shape, step by step.
+"""How the tables came to their present shape, step by step, in the words of each database.
 
-A file remembers in `user_version` how many steps it has seen. Steps are only ever appended: files
-of every earlier version are brought up by the same code that makes a new one.
+A database remembers how many steps it has seen. Steps are only ever appended: databases of every
+earlier version are brought up by the same statements that make a new one. Running them is each
+store's own affair, for one owns its file and another shares a server.
 
-Invariant: a step is applied whole or not at all.
+Invariant: step n does the same in every list.
 """
 
-import apsw
+from collections.abc import Sequence
+from typing import Final
 
 from antiphon.store.errors import StoreError
 
-APPLICATION_ID = 0x416E7469
-"""Marks a database file as this program's: "Anti"."""
-
-STEPS = (
+SQLITE: Final = (
     # A deleted completion keeps its row without content, so that a list can go on behind it.
     """
     CREATE TABLE completions (
@@ -32,24 +31,38 @@ STEPS = (
         PRIMARY KEY (sequence, key)
     ) STRICT, WITHOUT ROWID;
     """,
+    # What has expired is found without looking at everything.
+    "CREATE INDEX completions_by_age ON completions (created);",
+)
+
+POSTGRESQL: Final = (
+    """
+    CREATE TABLE antiphon_completions (
+        sequence bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        project  text NOT NULL,
+        id       text NOT NULL UNIQUE,
+        created  bigint NOT NULL,
+        model    text NOT NULL,
+        record   text
+    );
+    CREATE INDEX antiphon_completions_in_order ON antiphon_completions (project, created, sequence);
+    CREATE TABLE antiphon_metadata (
+        sequence bigint NOT NULL REFERENCES antiphon_completions ON DELETE CASCADE,
+        key      text NOT NULL,
+        value    text NOT NULL,
+        PRIMARY KEY (sequence, key)
+    );
+    """,
+    "CREATE INDEX antiphon_completions_by_age ON antiphon_completions (created);",
 )
 
 
-def migrate(connection: apsw.Connection) -> None:
-    """Bring the file up to this version.
+def pending(steps: Sequence[str], seen: int) -> Sequence[str]:
+    """The steps that a database lacks which has seen the first `seen`.
 
     Raises:
-        StoreError: it is another program's, or a later version's.
+        StoreError: it has seen some that nobody knows here.
     """
-    version = connection.pragma("user_version")
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
-    expected = APPLICATION_ID if version or tables else 0
-    if connection.pragma("application_id") != expected:
-        raise StoreError("the file is a database of another program")
-    if version > len(STEPS):
-        raise StoreError("the file was written by a later version of Antiphon")
-    for number, step in enumerate(STEPS[version:], version + 1):
-        with connection:
-            connection.execute(step)
-            connection.pragma("user_version", number)
-            connection.pragma("application_id", APPLICATION_ID)
+    if seen > len(steps):
+        raise StoreError("what is stored there was written by a later version of Antiphon")
+    return steps[seen:]

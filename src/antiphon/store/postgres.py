@@ -19,7 +19,7 @@ import asyncpg
 
 from antiphon.core.errors import StoreUnavailable
 from antiphon.core.stored import StoredCompletion, StoredPage, StoredQuery
-from antiphon.store import codec
+from antiphon.store import codec, migrations
 from antiphon.store.errors import StoreError
 from antiphon.store.selection import Parameters, select_page
 
@@ -34,28 +34,6 @@ _FAILURES = (asyncpg.PostgresError, *_CONNECTION_LOST, TimeoutError)
 _LOCK: Final = 0x416E7469
 """Held by the server that brings the tables up to date: "Anti"."""
 
-STEPS: Final = (
-    # A deleted completion keeps its row without content, so that a list can go on behind it.
-    """
-    CREATE TABLE antiphon_completions (
-        sequence bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-        project  text NOT NULL,
-        id       text NOT NULL UNIQUE,
-        created  bigint NOT NULL,
-        model    text NOT NULL,
-        record   text
-    );
-    CREATE INDEX antiphon_completions_in_order ON antiphon_completions (project, created, sequence);
-    CREATE TABLE antiphon_metadata (
-        sequence bigint NOT NULL REFERENCES antiphon_completions ON DELETE CASCADE,
-        key      text NOT NULL,
-        value    text NOT NULL,
-        PRIMARY KEY (sequence, key)
-    );
-    """,
-)
-"""How the tables came to their present shape; only ever appended to."""
-
 
 @dataclass(frozen=True, slots=True)
 class PostgresOptions:
@@ -69,6 +47,8 @@ class PostgresOptions:
     way find room when they end."""
     page_bytes: int = 4 * 1024 * 1024
     """A page of a list ends behind the completion that reaches this."""
+    expire_at_once: int = 200
+    """Completions that one call of `expire` forgets at the most."""
 
 
 class PostgresStore:
@@ -132,6 +112,11 @@ class PostgresStore:
     async def delete(self, project: str, id: str) -> bool:
         """Forget one."""
         return "\0" not in id and await self._run(lambda connection: _delete(connection, project, id))
+
+    async def expire(self, before: int) -> int:
+        """Forget some that are too old; servers that share the database do not wait for each other."""
+        limit = self._options.expire_at_once
+        return await self._run(lambda connection: _expire(connection, before, limit))
 
     async def _run(self, work: Callable[[Connection], Awaitable[T]], attempts: int = 1) -> T:
         """What the work returns.
@@ -210,11 +195,11 @@ async def _migrate(connection: Connection) -> None:
         if version is None:
             version = 0
             await connection.execute("INSERT INTO antiphon_schema VALUES (0)")
-        if version > len(STEPS):
-            raise StoreError("the tables were made by a later version of Antiphon")
-        for step in STEPS[version:]:
+        # A large table takes its time.
+        await connection.execute("SET LOCAL statement_timeout = 0")
+        for step in migrations.pending(migrations.POSTGRESQL, version):
             await connection.execute(step)
-        await connection.execute("UPDATE antiphon_schema SET version = $1", len(STEPS))
+        await connection.execute("UPDATE antiphon_schema SET version = $1", len(migrations.POSTGRESQL))
 
 
 async def _insert(connection: Connection, completion: StoredCompletion) -> None:
@@ -270,6 +255,17 @@ async def _delete(connection: Connection, project: str, id: str) -> bool:
         if row is not None:
             await _set_record(connection, row["sequence"], None)
     return row is not None
+
+
+async def _expire(connection: Connection, before: int, limit: int) -> int:
+    gone = await connection.fetch(
+        "DELETE FROM antiphon_completions WHERE sequence IN"
+        " (SELECT sequence FROM antiphon_completions WHERE created < $1"
+        " ORDER BY created LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING sequence",
+        before,
+        limit,
+    )
+    return len(gone)
 
 
 async def _set_record(connection: Connection, sequence: int, record: str | None) -> None:

@@ -21,13 +21,15 @@ import apsw
 
 from antiphon.core.errors import StoreUnavailable
 from antiphon.core.stored import StoredCompletion, StoredPage, StoredQuery
-from antiphon.store import codec
+from antiphon.store import codec, migrations
 from antiphon.store.errors import StoreError
 from antiphon.store.lane import Lane
-from antiphon.store.migrations import STEPS, migrate
 from antiphon.store.selection import Parameters, Place, select_page
 
 logger = logging.getLogger(__name__)
+
+APPLICATION_ID = 0x416E7469
+"""Marks a database file as this program's: "Anti"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class SqliteOptions:
     under way find room when they end."""
     page_bytes: int = 4 * 1024 * 1024
     """A page of a list ends behind the completion that reaches this."""
+    expire_at_once: int = 200
+    """Completions that one call of `expire` forgets at the most."""
 
 
 def sqlite_version() -> str:
@@ -114,12 +118,17 @@ class SqliteStore:
         """Forget one."""
         return await self._writer.run(lambda connection: _delete(connection, project, id))
 
+    async def expire(self, before: int) -> int:
+        """Forget some that are too old."""
+        limit = self._options.expire_at_once
+        return await self._writer.run(lambda connection: _expire(connection, before, limit))
+
     def _prepare(self) -> None:
         """Bring the file up to date and prove that it can be written."""
         connection = self._connect()
         try:
             # First: nothing is changed in another program's file.
-            migrate(connection)
+            _migrate(connection)
             connection.pragma("journal_mode", "wal")
             _write_nothing(connection)
         finally:
@@ -134,6 +143,24 @@ class SqliteStore:
         connection.pragma("mmap_size", 0)
         connection.pragma("secure_delete", True)
         return connection
+
+
+def _migrate(connection: apsw.Connection) -> None:
+    """Bring the file up to this version, each step whole or not at all.
+
+    Raises:
+        StoreError: it is another program's, or a later version's.
+    """
+    version = connection.pragma("user_version")
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
+    expected = APPLICATION_ID if version or tables else 0
+    if connection.pragma("application_id") != expected:
+        raise StoreError("the file is a database of another program")
+    for number, step in enumerate(migrations.pending(migrations.SQLITE, version), version + 1):
+        with connection:
+            connection.execute(step)
+            connection.pragma("user_version", number)
+            connection.pragma("application_id", APPLICATION_ID)
 
 
 def has_wal_reset_race(version: str) -> bool:
@@ -186,7 +213,7 @@ def _open_private(path: Path) -> int:
 def _write_nothing(connection: apsw.Connection) -> None:
     """Write a page as it is: a disk that is full, read-only or broken fails here."""
     with connection:
-        connection.pragma("user_version", len(STEPS))
+        connection.pragma("user_version", len(migrations.SQLITE))
 
 
 def _insert(connection: apsw.Connection, completion: StoredCompletion) -> None:
@@ -243,6 +270,16 @@ def _delete(connection: apsw.Connection, project: str, id: str) -> bool:
     with connection:
         _set_record(connection, row[0], None)
     return True
+
+
+def _expire(connection: apsw.Connection, before: int, limit: int) -> int:
+    with connection:
+        connection.execute(
+            "DELETE FROM completions WHERE sequence IN"
+            " (SELECT sequence FROM completions WHERE created < ? ORDER BY created LIMIT ?)",
+            (before, limit),
+        )
+    return connection.changes()
 
 
 def _set_record(connection: apsw.Connection, sequence: int, record: str | None) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from antiphon.core.errors import StoreUnavailable
 from antiphon.core.stored import StoredQuery
-from antiphon.store import postgres as module
+from antiphon.store import migrations
 from antiphon.store.errors import StoreError
 from antiphon.store.postgres import PostgresOptions, PostgresStore, open_store
 from tests.postgres_server import PostgresServer
@@ -145,7 +145,8 @@ async def test_tables_of_a_later_version_are_left_alone(
     postgres: PostgresServer, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An older program cannot know what a newer one wrote; a newer one takes only the steps it must."""
-    monkeypatch.setattr(module, "STEPS", (*module.STEPS, "CREATE TABLE antiphon_later (x integer)"))
+    later = "CREATE TABLE antiphon_later (x integer)"
+    monkeypatch.setattr(migrations, "POSTGRESQL", (*migrations.POSTGRESQL, later))
     await (await open_store(postgres.url())).aclose()
     await (await open_store(postgres.url())).aclose()
     monkeypatch.undo()

@@ -105,7 +105,7 @@ def test_file_of_a_later_version_is_left_alone(path: Path) -> None:
     """An older program cannot know what a newer one wrote."""
     SqliteStore(path).close()
     connection = apsw.Connection(str(path))
-    connection.pragma("user_version", len(migrations.STEPS) + 1)
+    connection.pragma("user_version", len(migrations.SQLITE) + 1)
     connection.close()
 
     with pytest.raises(StoreError, match="written by a later version"):
@@ -115,7 +115,7 @@ def test_file_of_a_later_version_is_left_alone(path: Path) -> None:
 def test_later_step_brings_an_old_file_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the steps that the file has not seen are taken."""
     SqliteStore(path).close()
-    monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, "CREATE TABLE later (x)"))
+    monkeypatch.setattr(migrations, "SQLITE", (*migrations.SQLITE, "CREATE TABLE later (x)"))
     SqliteStore(path).close()
 
     connection = apsw.Connection(str(path))
