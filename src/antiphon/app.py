@@ -328,6 +328,7 @@ def _api_options(settings: Settings) -> ApiOptions:
     return ApiOptions(
         api_keys=frozenset(settings.api_key),
         allowed_hosts=LOOPBACK_HOSTS | {name.lower() for name in settings.allow_host},
+        allowed_origins=frozenset(settings.allow_origin),
         strict_fields=settings.strict_fields,
         playground=settings.playground,
         reasoning_field=settings.reasoning_field,

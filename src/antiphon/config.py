@@ -39,6 +39,7 @@ POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 _ADMISSION = AdmissionOptions()
 
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@*\sA-Z]+")
 _PASSWORD = re.compile(r"(?<=:)(?<!://)[^:@/]*(?=@)|(?<=password=)[^&]*")
 
 
@@ -74,6 +75,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     allow_host: Annotated[
         tuple[str, ...], _about("Another name clients reach this server by; repeatable")
+    ] = ()
+    allow_origin: Annotated[
+        tuple[str, ...],
+        _about("Origin whose web pages may call this server: https://app.example; repeatable"),
     ] = ()
     strict_fields: Annotated[bool, _about("Refuse unknown request fields instead of naming them")] = False
     playground: Annotated[bool, _about("Serve the playground at / and the dashboard at /dashboard")] = True
@@ -263,6 +268,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -
     keys = (*settings.api_key, *_read_keys(settings.api_key_file))
     settings = msgspec.structs.replace(settings, api_key=keys)
     _check_keys(settings)
+    _check_origins(settings)
     _check_replicas(settings)
     _check_exposure(settings)
     return settings
@@ -381,6 +387,13 @@ def _check_keys(settings: Settings) -> None:
     for key in settings.api_key:
         if not (key.isascii() and key.isprintable() and " " not in key and key):
             raise ConfigError("api_key: a key is printable ASCII without spaces")
+
+
+def _check_origins(settings: Settings) -> None:
+    """Exactly as browsers write them: another spelling would never match, and a star opens to everybody."""
+    for origin in settings.allow_origin:
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigError(f"allow_origin: {origin!r} is no origin such as https://app.example")
 
 
 def _check_replicas(settings: Settings) -> None:

@@ -156,6 +156,23 @@ def test_keys_are_not_shown_with_the_settings() -> None:
     assert "sk-secret" not in repr(load({}, {"ANTIPHON_API_KEY": "sk-secret"}))
 
 
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "null", "app.example", "https://app.example/", "https://App.example", "https://*.example", ""],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused(origin: str) -> None:
+    """It would match nothing, or everything."""
+    with pytest.raises(ConfigError, match="allow_origin"):
+        load({"allow_origin": [origin]}, {})
+
+
+def test_origins_are_taken_as_browsers_write_them() -> None:
+    """Ports and other schemes are part of them."""
+    origins = ("https://app.example", "http://localhost:3000", "app://obsidian.md")
+
+    assert load({"allow_origin": list(origins)}, {}).allow_origin == origins
+
+
 def test_aliases_can_be_added_and_the_default_ones_removed() -> None:
     """`alias` adds; `default_aliases` switches the rest."""
     assert load({"alias": ["mine"]}, {}).aliases == (*DEFAULT_ALIASES, "mine")

@@ -16,6 +16,7 @@ from antiphon.api.middleware.access_log import AccessLog
 from antiphon.api.middleware.boundary import ErrorBoundary
 from antiphon.api.middleware.guards import Guards
 from antiphon.api.middleware.identity import Identity
+from antiphon.api.middleware.origins import Origins
 from antiphon.api.middleware.traced import Traced
 from antiphon.api.options import ApiOptions
 from antiphon.api.playground.pages import read_pages
@@ -75,7 +76,10 @@ def create_app(services: Services, options: ApiOptions) -> ApiApp:
     """Put the application together."""
     lifecycle = Lifecycle()
     dispatcher = Dispatcher(tuple(_endpoints(services, lifecycle, options)), KeyRing(options.api_keys))
-    app: ASGIApp = AccessLog(ErrorBoundary(Guards(dispatcher, options)), services.metrics)
+    app: ASGIApp = ErrorBoundary(Guards(dispatcher, options))
+    if options.allowed_origins:
+        app = Origins(app, options.allowed_origins)
+    app = AccessLog(app, services.metrics)
     if services.traces.on:
         app = Traced(app, services.traces)
     return ApiApp(Identity(app), lifecycle, options)

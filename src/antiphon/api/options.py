@@ -14,6 +14,8 @@ class ApiOptions:
     allowed_hosts: frozenset[str] = LOOPBACK_HOSTS
     """Names a request's Host may have, lower case, without port; "*" allows every one. The address
     that the connection was made to is always allowed."""
+    allowed_origins: frozenset[str] = frozenset()
+    """Origins whose web pages may call the server, as browsers write them."""
     strict_fields: bool = False
     """Refuse unknown top-level fields, as OpenAI does, instead of naming them in a header."""
     playground: bool = True

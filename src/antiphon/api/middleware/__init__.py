@@ -1,1 +1,1 @@
-"""Plain ASGI middleware around every route, outermost first: identity, access log, crash boundary, guards."""
+"""Plain ASGI middleware of every route, outermost first: identity, access log, origins, boundary, guards."""

@@ -2,7 +2,7 @@
 
 Why the Host is checked on every address: a web page can make its own name resolve to this
 machine and then call the server as if it were that page's (DNS rebinding). Only the name it was
-called by gives that away. No `Access-Control-Allow-*` header is ever sent.
+called by gives that away. Pages of other origins that may call it are `origins`' matter.
 """
 
 from ipaddress import ip_address
@@ -35,7 +35,7 @@ class Guards:
         headers = Headers(scope=scope)
         host = self._check_host(headers, scope)
         if scope["method"] not in _SAFE_METHODS:
-            _check_origin(headers, host)
+            self._check_origin(headers, host)
         await self._app(scope, receive, send)
 
     def _check_sizes(self, scope: Scope) -> None:
@@ -57,6 +57,13 @@ class Guards:
         if name not in allowed and "*" not in allowed and not _is_own_address(name, scope):
             raise HostRefused()
         return hosts[0].lower()
+
+    def _check_origin(self, headers: Headers, host: str) -> None:
+        """Nothing is done for a page of another origin, unless that is named."""
+        own = (f"http://{host}", f"https://{host}")
+        for origin in headers.getlist("origin"):
+            if origin.lower() not in own and origin not in self._options.allowed_origins:
+                raise OriginRefused()
 
 
 def host_name(host: str) -> str:
@@ -85,9 +92,3 @@ def _is_own_address(name: str, scope: Scope) -> bool:
         return ip_address(name.strip("[]")) == ip_address(server[0])
     except ValueError:
         return False
-
-
-def _check_origin(headers: Headers, host: str) -> None:
-    for origin in headers.getlist("origin"):
-        if origin.lower() not in (f"http://{host}", f"https://{host}"):
-            raise OriginRefused()
