@@ -40,8 +40,9 @@ from antiphon.service.models import ModelRegistry
 from antiphon.service.prompts import INLINE_CHARS, Conversation, Prompts
 from antiphon.service.schemas import HeldSchema
 from antiphon.service.structures import Structure, Structures
-from antiphon.service.verification import AnswerSchemas
+from antiphon.service.verification import AnswerCheck, AnswerSchemas
 from antiphon.telemetry.metrics import Metrics
+from antiphon.text.full_match import full_match
 from antiphon.text.reasoning import ReasoningBlock, behind_reasoning, block_behind
 from antiphon.text.response_format import ANY_OBJECT
 from antiphon.text.tools.custom import as_function, raw_grammars
@@ -157,7 +158,11 @@ class Completions:
             return structure
         whole = behind_reasoning(structure.constraint, block, self._controls)
         await self._parts.engine.check(whole)
-        return replace(structure, constraint=whole)
+        checks = structure.schemas
+        if checks and isinstance(request.response_format, PatternFormat | ChoiceFormat):
+            # White space behind the block is taken off, and may have been the answer's own.
+            checks = replace(checks, text=None)
+        return Structure(whole, checks)
 
     async def _tools(
         self, request: ChatRequest, answer: Structure, block: ReasoningBlock | None
@@ -192,7 +197,8 @@ class Completions:
             tools, request.tool_choice, request.parallel_tool_calls, answer.constraint, rules
         )
         await self._parts.engine.check(constraint)
-        arguments = {tool.name: held.validator for tool, held in functions if held}
+        arguments: dict[str, AnswerCheck] = {tool.name: held.validator for tool, held in functions if held}
+        arguments.update(_input_checks(request))
         text = answer.schemas.text if answer.schemas else None
         return Structure(constraint, AnswerSchemas(text, arguments))
 
@@ -201,7 +207,7 @@ class Completions:
     ) -> list[tuple[FunctionTool, HeldSchema | None]]:
         """The tools as functions, with their parameters held; the input of a custom tool is no JSON."""
         return [
-            (as_function(tool), None)
+            (_held_input(tool), None)
             if isinstance(tool, CustomTool)
             else (tool, await self._parameters(place, tool, alone=alone))
             for place, tool in enumerate(request.tools)
@@ -229,7 +235,7 @@ class Completions:
             return
         checks = [Constraint(tool.grammar.syntax, tool.grammar.definition)]
         if tool.grammar.syntax == "regex":
-            checks.append(_schema_constraint(as_function(tool)))
+            checks.append(_schema_constraint(_held_input(tool)))
         try:
             for check in checks:
                 await self._parts.engine.check(check)
@@ -241,6 +247,24 @@ class Completions:
             return
         if not any("json" in message.content.lower() for message in request.messages):
             raise JsonWordMissing()
+
+
+def _held_input(tool: CustomTool) -> FunctionTool:
+    """The function that stands for a custom tool, with its pattern as it is compiled."""
+    if tool.grammar is None or tool.grammar.syntax != "regex":
+        return as_function(tool)
+    grammar = replace(tool.grammar, definition=full_match(tool.grammar.definition)[0])
+    return as_function(replace(tool, grammar=grammar))
+
+
+def _input_checks(request: ChatRequest) -> Mapping[str, AnswerCheck]:
+    """What checks the inputs of custom tools that have to match a pattern, by name."""
+    checks = {
+        tool.name: full_match(tool.grammar.definition)[1]
+        for tool in request.tools
+        if isinstance(tool, CustomTool) and tool.grammar is not None and tool.grammar.syntax == "regex"
+    }
+    return {name: check for name, check in checks.items() if check is not None}
 
 
 def _controls(parts: ModelParts, syntax: CallSyntax) -> Mapping[str, int]:

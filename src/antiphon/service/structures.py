@@ -52,12 +52,12 @@ class Structures:
         if wanted is None:
             return Structure(None)
         if isinstance(wanted, PatternFormat | ChoiceFormat):
-            constraint = text_constraint(wanted)
+            constraint, check = text_constraint(wanted)
             try:
                 await self._engine.check(constraint)
             except SchemaRefused as refused:
                 raise InvalidValue(wanted.label, f"Invalid '{wanted.label}': {refused.reason}") from None
-            return Structure(constraint)
+            return Structure(constraint, AnswerSchemas(check) if check else None)
         held = await self._answer_schema(wanted)
         return Structure(held.constraint, AnswerSchemas(held.validator))
 

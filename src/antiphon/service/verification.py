@@ -12,12 +12,12 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from antiphon.core.errors import AnswerBroken
 from antiphon.core.events import AnswerEvent, ChoiceEnded, TextDelta, ToolArgumentsDelta, ToolCallStarted
 from antiphon.telemetry.metrics import Metrics
-from antiphon.text.schema.validator import AnswerInvalid, AnswerValidator
+from antiphon.text.schema.validator import AnswerInvalid
 
 _log = logging.getLogger(__name__)
 
@@ -25,14 +25,26 @@ _INLINE_CHARS: Final = 4096
 """Texts up to this long are checked on the event loop (about 0.1 ms), longer ones in a thread."""
 
 
+class AnswerCheck(Protocol):
+    """What has the last word on a text."""
+
+    def check(self, text: str) -> None:
+        """Pass if it is valid.
+
+        Raises:
+            AnswerInvalid: it is not.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerSchemas:
     """What the parts of an answer are held to."""
 
-    text: AnswerValidator | None = None
+    text: AnswerCheck | None = None
     """An answer that calls nothing; None: any text."""
-    arguments: Mapping[str, AnswerValidator] = field(default_factory=dict)
-    """Arguments of calls, by the function's name."""
+    arguments: Mapping[str, AnswerCheck] = field(default_factory=dict)
+    """Arguments of calls, and inputs of custom tools, by name."""
 
 
 class Verification:
@@ -71,7 +83,7 @@ class Verification:
         if not calls:
             await self._valid(self._schemas.text, self._texts.pop(choice, []))
 
-    async def _valid(self, validator: AnswerValidator | None, pieces: list[str]) -> None:
+    async def _valid(self, validator: AnswerCheck | None, pieces: list[str]) -> None:
         if validator is None:
             return
         text = "".join(pieces)

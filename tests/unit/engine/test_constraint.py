@@ -132,7 +132,7 @@ def test_what_cannot_be_held_is_refused_with_a_short_reason(
 @pytest.mark.parametrize("text", ["yes", 'a "quoted" \\ word', "two\nlines\tand a tab", "{}|()[]", "\x01"])
 def test_choice_allows_its_texts_and_nothing_else(compiler: ConstraintCompiler, text: str) -> None:
     """Whatever they are made of."""
-    matcher = compiler.compile(text_constraint(ChoiceFormat((text, "other"), "guided_choice")))
+    matcher = compiler.compile(text_constraint(ChoiceFormat((text, "other"), "guided_choice"))[0])
     assert sorted(matcher.allowed()) == sorted({ids(text[0])[0], ids("o")[0]})
     feed(matcher, text)
 

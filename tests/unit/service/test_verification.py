@@ -1,12 +1,21 @@
 """The last look at an answer: valid ones pass, others become this server's error and are counted."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from antiphon.core.errors import AnswerBroken
 from antiphon.core.events import Completed, Failed
-from antiphon.core.messages import FunctionTool, JsonSchemaFormat, ToolChoice
+from antiphon.core.messages import (
+    ChoiceFormat,
+    CustomTool,
+    FunctionTool,
+    JsonSchemaFormat,
+    PatternFormat,
+    ToolChoice,
+    ToolGrammar,
+)
 from antiphon.engine.backends.fake import Script, say
 from antiphon.text.schema.validator import AnswerInvalid, AnswerValidator, strict_json
 from tests.unit.service.serving import HELLO, Server, ending_of
@@ -74,6 +83,32 @@ async def test_answer_that_was_cut_is_not_checked() -> None:
 async def test_arguments_of_calls_are_checked(arguments: str, ending: type) -> None:
     """Against the function's own schema."""
     request = replace(HELLO, tools=(TOOL,), tool_choice=ToolChoice("required"))
+
+    assert isinstance(ending_of(await saying(CALL % arguments).answer(request)), ending)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text", "ending"),
+    [
+        (PatternFormat("regex", "[a-f]{3}", "guided_regex"), "abc", Completed),
+        (PatternFormat("regex", "[a-f]{3}", "guided_regex"), "abcd", Failed),
+        (ChoiceFormat(("yes", "no"), "guided_choice"), "yes", Completed),
+        (ChoiceFormat(("yes", "no"), "guided_choice"), "ye", Failed),
+    ],
+)
+async def test_patterns_and_choices_are_checked(
+    wanted: PatternFormat | ChoiceFormat, text: str, ending: type
+) -> None:
+    """Like JSON."""
+    assert isinstance(ending_of(await saying(text).answer(replace(HELLO, response_format=wanted))), ending)
+
+
+@pytest.mark.parametrize(("text", "ending"), [("12-3", Completed), ("12-", Failed)])
+async def test_inputs_of_custom_tools_are_checked(text: str, ending: type) -> None:
+    """Against their pattern, without the JSON around them."""
+    tool = CustomTool("f", None, ToolGrammar("regex", r"\d+-\d"))
+    request = replace(HELLO, tools=(tool,), tool_choice=ToolChoice("required"))
+    arguments = json.dumps({"input": text}, separators=(",", ":"))
 
     assert isinstance(ending_of(await saying(CALL % arguments).answer(request)), ending)
 
