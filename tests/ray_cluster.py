@@ -5,12 +5,15 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from typing import Any
 
 from antiphon.core.generation import GenerationRequest
 from antiphon.engine.backends.fake import FakeEngine, Script
+from antiphon.engine.pages import prefix_names
 from antiphon.telemetry.optout import silence_ray
 
+PAGE_TOKENS = 32
 SLOWLY_S = 0.02
 """Between two tokens of `slow_engine`."""
 
@@ -22,6 +25,24 @@ def slow_engine() -> FakeEngine:
 
 def _slow_script(request: GenerationRequest, choice: int) -> Script:
     return Script([(65 + choice,)] * request.max_tokens, "length", delay_s=SLOWLY_S)
+
+
+def remembering_engine() -> FakeEngine:
+    """An engine that knows, as a prefix cache does, which beginnings of prompts it has seen."""
+    return FakeEngine(_Remembering())
+
+
+class _Remembering:
+    """Says one token, and how much of the prompt was known."""
+
+    def __init__(self) -> None:
+        self._known: set[bytes] = set()
+
+    def __call__(self, request: GenerationRequest, choice: int) -> Script:
+        names = prefix_names(request.prompt, PAGE_TOKENS, request.cache_salt)
+        run = sum(1 for _ in takewhile(self._known.__contains__, names))
+        self._known.update(names)
+        return Script([(65,)] * request.max_tokens, "length", cached_tokens=run * PAGE_TOKENS)
 
 
 def replica_processes() -> list[int]:

@@ -3,18 +3,27 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 
 from antiphon.core.errors import EngineFailed
-from antiphon.core.generation import EngineEvent, GenerationRequest
+from antiphon.core.generation import ChoiceEnd, EngineEvent, GenerationRequest
 from tests.contract.engine_contract import ends_of, first_event, tokens_of
-from tests.ray_cluster import kill, replica_processes, running, slow_engine
+from tests.ray_cluster import (
+    PAGE_TOKENS,
+    kill,
+    remembering_engine,
+    replica_processes,
+    running,
+    slow_engine,
+)
 
 pytest.importorskip("ray")
+
+from ray import serve
 
 from antiphon.engine.backends.ray.client import RayEngine, RayOptions
 
@@ -141,3 +150,85 @@ async def test_second_server_joins_the_replicas_that_run(engine: RayEngine) -> N
 
     assert set(replica_processes()) == before
     assert not isinstance(await answer(engine, request(7)), EngineFailed)
+
+
+async def cached_tokens(cluster: Any, policy: Literal["prefix", "random"]) -> int:
+    """Prompt tokens that two replicas knew, of six conversations with four turns each, one at a time."""
+    options = RayOptions(uuid4().hex, cluster.address, replicas=2, cpus=0, policy=policy)
+    routed, cached = RayEngine(remembering_engine, options), 0
+    await routed.start()
+    try:
+        for turn in range(1, 5):
+            for talk in range(6):
+                asked = GenerationRequest(uuid4().hex, tuple([talk] * turn * 2 * PAGE_TOKENS), 1)
+                events = await answer(routed, asked)
+                assert not isinstance(events, EngineFailed)
+                cached += sum(event.cached_tokens for event in events if isinstance(event, ChoiceEnd))
+    finally:
+        await routed.aclose()
+        await asyncio.to_thread(serve.delete, options.name)
+    return cached
+
+
+async def test_prefix_routing_finds_everything_and_random_routing_does_not(
+    engine: RayEngine, cluster: Any
+) -> None:
+    """Each later turn begins with all of the turn before it."""
+    everything = 6 * (1 + 2 + 3) * 2 * PAGE_TOKENS
+
+    assert await cached_tokens(cluster, "prefix") == everything
+    assert await cached_tokens(cluster, "random") < everything
+
+
+async def test_replicas_come_with_the_load_and_go_after_it(engine: RayEngine, cluster: Any) -> None:
+    """And no request is lost by either: those under way on a replica that goes are finished there."""
+    options = RayOptions(
+        uuid4().hex,
+        cluster.address,
+        replicas=1,
+        max_replicas=3,
+        cpus=0,
+        target_ongoing=2,
+        scaling_window_s=0.3,
+    )
+    scaled = RayEngine(slow_engine, options)
+    await scaled.start()
+    sent = 0
+
+    async def keep_asking(busy: asyncio.Event) -> None:
+        nonlocal sent
+        while busy.is_set():
+            sent += 1
+            events = await answer(scaled, request(sent, 30))
+            assert not isinstance(events, EngineFailed)
+            assert ends_of(events) == {0: "length"}
+
+    try:
+        assert running_replicas(options.name) == 1
+        many, one = asyncio.Event(), asyncio.Event()
+        many.set()
+        one.set()
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as clients:
+            clients.create_task(keep_asking(one))
+            for _ in range(11):
+                clients.create_task(keep_asking(many))
+            await until_running(options.name, 3)
+            many.clear()
+            await until_running(options.name, 1)
+            one.clear()
+    finally:
+        await scaled.aclose()
+        await asyncio.to_thread(serve.delete, options.name)
+    assert sent > 12
+
+
+def running_replicas(application: str) -> int:
+    """As Ray Serve tells."""
+    deployment = serve.status().applications[application].deployments["engine"]
+    return int(deployment.replica_states.get("RUNNING", 0))
+
+
+async def until_running(application: str, replicas: int) -> None:
+    """Wait until so many replicas run."""
+    while await asyncio.to_thread(running_replicas, application) != replicas:  # noqa: ASYNC110
+        await asyncio.sleep(0.2)

@@ -62,6 +62,9 @@ class RayOptions:
     """CPU cores that each replica takes of its node."""
     target_ongoing: int = 16
     """Requests in hand per replica, beyond which another is started."""
+    scaling_window_s: float = 30.0
+    """The load is averaged over so long, and is to be too high for a third of it before a replica is added.
+    One is taken away when it has been too low for ten times as long."""
     max_queued: int = 1024
     """Requests that wait for a replica here; more are refused."""
     drain_s: float = 30.0
@@ -150,11 +153,15 @@ class RayEngine:
         """Leave the cluster, or end it where it is this process's own; see `Engine.aclose`."""
         if self._handle is None:
             return
-        self._handle = None
+        handle, self._handle = self._handle, None
         tasks = [*self._tasks.values(), *self._errands, *([self._poll] if self._poll else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(*_CLUSTER_ERRORS):
+            await (
+                handle.shutdown_async()
+            )  # Else it goes on telling of its load, and starts a cluster to tell.
         await asyncio.to_thread(self._leave)
 
     def forget(self, key: str) -> None:
@@ -271,6 +278,10 @@ class RayEngine:
                     min_replicas=options.replicas,
                     max_replicas=options.max_replicas,
                     target_ongoing_requests=options.target_ongoing,
+                    look_back_period_s=options.scaling_window_s,
+                    metrics_interval_s=options.scaling_window_s / 3,
+                    upscale_delay_s=options.scaling_window_s / 3,
+                    downscale_delay_s=options.scaling_window_s * 10,
                 )
             }
         return serve.deployment(
@@ -285,7 +296,7 @@ class RayEngine:
                 request_router_class=PrefixRouter, request_router_kwargs={"policy": options.policy}
             ),
             **scale,
-        ).bind(self._make_engine)
+        ).bind(self._make_engine, max(1, options.cpus))
 
 
 def _join(address: str | None, attempts: int = 3) -> None:

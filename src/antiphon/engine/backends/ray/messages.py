@@ -4,7 +4,7 @@ Events travel in groups, since each item of a Ray stream costs about as much as 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeVar
 
@@ -15,6 +15,12 @@ from antiphon.core.generation import EngineEvent, EngineStats, PromptScores, Tok
 from antiphon.engine.frames import Message, Produced
 
 T = TypeVar("T")
+
+_GROUP_COST_S = 0.0007
+"""CPU time that Ray takes for an item of a stream, at both ends, about."""
+_GROUPS_SHARE = 0.05
+_LEAST_PAUSE_S = 0.03
+_LONGEST_PAUSE_S = 0.25
 
 Failure = Literal["failed", "overloaded", "unavailable"]
 _FAILURES: Final[Mapping[Failure, type[AntiphonError]]] = MappingProxyType(
@@ -63,8 +69,17 @@ def error_of(failure: Failure) -> AntiphonError:
     return _FAILURES[failure]()
 
 
-async def grouped(items: AsyncIterator[T], pause_s: float) -> AsyncGenerator[list[T], None]:
-    """All that has come, the first at once, then at least `pause_s` apart; ends or raises as `items` does."""
+def group_pause_s(streams: int, cpus: int) -> float:
+    """Seconds between two groups of a stream, so that those of all streams take a twentieth of `cpus`.
+
+    With few streams, or many cores, groups come as often as a person could tell apart.
+    """
+    enough = streams * _GROUP_COST_S / (_GROUPS_SHARE * cpus)
+    return min(max(enough, _LEAST_PAUSE_S), _LONGEST_PAUSE_S)
+
+
+async def grouped(items: AsyncIterator[T], pause_s: Callable[[], float]) -> AsyncGenerator[list[T], None]:
+    """All that has come, the first at once, then at least `pause_s()` apart; ends or raises as `items`."""
     waiting: asyncio.Queue[T | None] = asyncio.Queue()
     feeder = asyncio.create_task(_feed(items, waiting))
     try:
@@ -75,7 +90,7 @@ async def grouped(items: AsyncIterator[T], pause_s: float) -> AsyncGenerator[lis
             yield group
             if item is None:
                 break
-            await asyncio.wait([feeder], timeout=pause_s)
+            await asyncio.wait([feeder], timeout=pause_s())
         await feeder
     finally:
         feeder.cancel()

@@ -15,12 +15,19 @@ from ray import serve
 from antiphon.core.errors import AntiphonError, SchemaRefused
 from antiphon.core.generation import Constraint, GenerationRequest, ModelInfo
 from antiphon.core.ports import Engine, Generation
-from antiphon.engine.backends.ray.messages import Group, Report, encode, failure_of, grouped, produced
+from antiphon.engine.backends.ray.messages import (
+    Group,
+    Report,
+    encode,
+    failure_of,
+    group_pause_s,
+    grouped,
+    produced,
+)
 from antiphon.engine.backends.ray.router import Route
 
 MakeEngine = Callable[[], Engine]
 
-GROUP_PAUSE_S = 0.03
 _DOWN_TOO_LONG_S = 120.0
 
 _decode_request = msgspec.msgpack.Decoder(GenerationRequest).decode
@@ -31,13 +38,13 @@ _encode_info = msgspec.msgpack.Encoder().encode
 class EngineReplica:
     """The body of the deployment. The keyword `route` of its calls is for the router alone."""
 
-    async def __init__(self, make_engine: MakeEngine) -> None:  # type: ignore[misc]  # Ray awaits it.
-        """Load the model.
+    async def __init__(self, make_engine: MakeEngine, cpus: int) -> None:  # type: ignore[misc]  # Ray awaits it.
+        """Load the model; the engine has so many cores.
 
         Raises:
             EngineUnavailable: it could not be loaded; Ray tries again, and gives up after a few times.
         """
-        self._engine = make_engine()
+        self._engine, self._cpus = make_engine(), cpus
         await self._engine.start()
         self._name = serve.get_replica_context().replica_id.unique_id
         self._running: dict[str, Generation] = {}
@@ -51,13 +58,17 @@ class EngineReplica:
         wanted = _decode_request(request)
         try:
             generation = self._running[wanted.id] = self._engine.generate(wanted)
-            async with aclosing(generation), aclosing(grouped(aiter(generation), GROUP_PAUSE_S)) as groups:
+            grouping = grouped(aiter(generation), self._pause_s)
+            async with aclosing(generation), aclosing(grouping) as groups:
                 async for events in groups:
                     yield encode(Group(self._name, list(map(produced, events)), self._engine.stats()))
         except AntiphonError as error:
             yield encode(Group(self._name, [], self._engine.stats(), failure_of(error)))
         finally:
             self._running.pop(wanted.id, None)
+
+    def _pause_s(self) -> float:
+        return group_pause_s(len(self._running), self._cpus)
 
     async def stop(self, key: str, choice: int, *, route: Route) -> None:
         """Generate no more for one choice."""

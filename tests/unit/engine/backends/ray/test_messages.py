@@ -14,6 +14,7 @@ from antiphon.engine.backends.ray.messages import (
     encode,
     error_of,
     failure_of,
+    group_pause_s,
     grouped,
     produced,
 )
@@ -38,6 +39,13 @@ def test_failure_arrives_as_its_class(error: AntiphonError) -> None:
     assert type(error_of(failure_of(error))) is type(error)
 
 
+def test_groups_of_many_streams_are_further_apart() -> None:
+    """More cores bear more of them; no stream is silent for long."""
+    assert group_pause_s(1, 1) == group_pause_s(16, 8) == 0.03
+    assert group_pause_s(4, 1) < group_pause_s(8, 1) == group_pause_s(16, 2)
+    assert group_pause_s(1000, 1) == 0.25
+
+
 async def items(*pauses: float) -> AsyncGenerator[int, None]:
     """Numbers, each after a pause."""
     for number, pause in enumerate(pauses):
@@ -47,7 +55,7 @@ async def items(*pauses: float) -> AsyncGenerator[int, None]:
 
 async def groups_of(source: AsyncIterator[int], pause_s: float) -> list[list[int]]:
     """All groups."""
-    async with aclosing(grouped(source, pause_s)) as groups:
+    async with aclosing(grouped(source, lambda: pause_s)) as groups:
         return [group async for group in groups]
 
 
@@ -80,7 +88,7 @@ async def test_error_comes_behind_what_came_before_it() -> None:
     heard: list[list[int]] = []
 
     async def listen() -> None:
-        async with aclosing(grouped(failing(), 60)) as groups:
+        async with aclosing(grouped(failing(), lambda: 60)) as groups:
             async for group in groups:
                 heard.append(group)
 
@@ -101,6 +109,6 @@ async def test_closing_early_closes_the_source() -> None:
         finally:
             closed.set()
 
-    async with aclosing(endless()) as source, aclosing(grouped(source, 0)) as groups:
+    async with aclosing(endless()) as source, aclosing(grouped(source, lambda: 0)) as groups:
         await anext(aiter(groups))
     assert closed.is_set()
