@@ -26,7 +26,8 @@ from antiphon.text.schema.validator import AnswerValidator, SchemaMalformed
 
 _INLINE_CHARS: Final = 4096
 """Schemas up to this long are read on the event loop, longer ones in a thread."""
-_MAX_KEPT_CHARS: Final = 8 << 20
+_MAX_KEPT_CHARS: Final = 1 << 20
+"""Of schemas that are kept ready; what is compiled of them takes 27 bytes a character (measured)."""
 _MAX_CHARS: Final = 256 << 10
 
 
