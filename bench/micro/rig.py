@@ -37,6 +37,11 @@ class Rig:
 
     backend: TimedBackend
     loop: EngineLoop
+    scheduler: Scheduler
+
+    def is_running(self, key: str) -> bool:
+        """Whether a request has not ended."""
+        return key in self.scheduler.requests
 
 
 def make_rig(model: Model, threads: int) -> Rig:
@@ -45,7 +50,8 @@ def make_rig(model: Model, threads: int) -> Rig:
     backend = TimedBackend(OpenVINOOptions(described.folder, _KV_CACHE_BYTES, threads))
     pool = PagePool(backend.page_count)
     scheduler = Scheduler(pool, backend.page_tokens, SchedulerOptions(max_running=_MAX_RUNNING))
-    return Rig(backend, EngineLoop(backend, scheduler, described.eos_token_ids, time.perf_counter))
+    loop = EngineLoop(backend, scheduler, described.eos_token_ids, time.perf_counter)
+    return Rig(backend, loop, scheduler)
 
 
 _numbers = count()
