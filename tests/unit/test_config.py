@@ -72,7 +72,7 @@ def test_texts_become_the_type_of_the_setting() -> None:
     [
         ({"port": "70000"}, {}, "--port: expected an integer from 0 to 65535"),
         ({}, {"ANTIPHON_THREADS": "-1"}, "ANTIPHON_THREADS: expected an integer of at least 0"),
-        ({"engine": "gpu"}, {}, "--engine: expected one of openvino, ray, fake"),
+        ({"engine": "gpu"}, {}, "--engine: expected one of openvino, ray, vllm, fake"),
         ({"drain_s": "soon"}, {}, "--drain-s: expected a number of at least 0"),
         ({"drain_s": "nan"}, {}, "--drain-s: expected a number of at least 0"),
         ({}, {"ANTIPHON_STRICT_FIELDS": "perhaps"}, "ANTIPHON_STRICT_FIELDS: expected true or false"),

@@ -43,7 +43,7 @@ def show(
 def _safe(name: str, given: Given) -> object:
     """The value without secrets."""
     if name in SECRETS:
-        return f"{len(given.value)} configured"
+        return f"{len(given.value) if isinstance(given.value, tuple) else bool(given.value):d} configured"
     return shown_value(name, given.value)
 
 

@@ -13,6 +13,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 EndReason = Literal["stop", "length"]
+EngineFeature = Literal[
+    "constraints", "scored_constraints", "constraints_with_minimum", "priority", "scored_prompts"
+]
+"""What some engine cannot do: constraints at all, with logprobs, with `min_tokens`; any `priority` but 0;
+`prompt_logprobs`."""
 
 PhaseName = Literal["compile", "queue", "prefill", "decode"]
 PhaseEnd = Literal["went_on", "finished", "cancelled", "failed"]
@@ -151,6 +156,8 @@ class ModelInfo:
     eos_token_ids: tuple[int, ...]
     fingerprint: str
     """Changes whenever the same request and seed may give another answer."""
+    lacks: tuple[EngineFeature, ...] = ()
+    """Requests that need one of these must not be given to the engine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from antiphon.core.errors import AntiphonError, EngineFailed, EngineUnavailable, Overloaded
+from antiphon.core.errors import (
+    AntiphonError,
+    EngineFailed,
+    EngineUnavailable,
+    Overloaded,
+    SchemaRefused,
+)
 from antiphon.core.generation import (
     ChoiceEnd,
     Constraint,
@@ -30,7 +36,7 @@ from antiphon.core.generation import (
 )
 from antiphon.engine import frames
 from antiphon.engine.probing import ConstraintProber
-from antiphon.engine.process import EngineOptions, EngineProcess
+from antiphon.engine.process import EngineProcess, EngineProgram
 
 _log = logging.getLogger(__name__)
 
@@ -138,11 +144,11 @@ class EngineClient:
 
     def __init__(
         self,
-        options: EngineOptions,
+        program: EngineProgram,
         watch: WatchOptions = WatchOptions(),
         on_phases: Callable[[Sequence[EnginePhase]], None] | None = None,
     ) -> None:
-        self._options = options
+        self._program = program
         self._on_phases = on_phases
         self._watch = watch
         self._generations: dict[str, EngineGeneration] = {}
@@ -188,12 +194,15 @@ class EngineClient:
         """Have the prober try a constraint; see `Engine.check`."""
         if self._process is None:
             raise EngineUnavailable
+        if "constraints" in self.info.lacks:
+            raise SchemaRefused("", "the engine of this server holds no schemas or grammars.")
         await self._prober.check(constraint)
 
     def stats(self) -> EngineStats:
         """The newest figures; not ready while the process is down or silent for too long."""
         age = time.monotonic() - self._last_sign
-        ready = self._process is not None and age < self._watch.not_ready_after_s
+        awake = self._process is not None and age < self._watch.not_ready_after_s
+        ready = awake and self._stats.ready
         return replace(self._stats, ready=ready, step_age_s=age, restarts=self._restarts)
 
     async def aclose(self) -> None:
@@ -220,14 +229,15 @@ class EngineClient:
             self.send(frames.Cancel(key))
 
     async def _launch(self) -> EngineProcess:
-        process, self._info = await EngineProcess.launch(self._options)
+        process, self._info = await EngineProcess.launch(self._program)
         try:
-            await self._prober.start(_vocabulary(self._options, self._info))
+            await self._prober.start(_vocabulary(self._program, self._info))
         except BaseException:
             await process.kill()
             raise
         self._process = process
         self._last_sign = time.monotonic()
+        self._stats = EngineStats(ready=True)
         return self._process
 
     async def _supervise(self, process: EngineProcess) -> None:
@@ -292,5 +302,5 @@ class EngineClient:
             self._fail(key, EngineFailed())
 
 
-def _vocabulary(options: EngineOptions, info: ModelInfo) -> frames.Vocabulary:
-    return frames.Vocabulary(str(options.folder), info.vocab_size, info.eos_token_ids)
+def _vocabulary(program: EngineProgram, info: ModelInfo) -> frames.Vocabulary:
+    return frames.Vocabulary(str(program.folder), info.vocab_size, info.eos_token_ids)

@@ -54,6 +54,7 @@ class Vocabulary:
     size: int
     byte_tokens: tuple[tuple[int, bytes], ...]
     """Tokens of one byte, as far as there are any: quotes and letters first."""
+    eos_token_ids: tuple[int, ...]
 
     def bytes_of(self, token: int) -> bytes:
         """What a token spells; control tokens as templates write them."""
@@ -76,6 +77,16 @@ class Matcher:
     def copy(self) -> "Matcher":
         """Another one in the same state."""
         return Matcher(self._matcher.deep_copy(), self._vocabulary, self._names)
+
+    @property
+    def eos_token_ids(self) -> tuple[int, ...]:
+        """Allowed where the text may end."""
+        return self._vocabulary.eos_token_ids
+
+    @property
+    def watches_names(self) -> bool:
+        """Whether an allowed token may have to be given up after all; see `may_follow`."""
+        return self._names is not None
 
     @property
     def finished(self) -> bool:
@@ -161,7 +172,9 @@ class ConstraintCompiler:
         self._tokenizer = llguidance.LLTokenizer(
             tokenizer_json, n_vocab=vocab_size, eos_token=list(eos_token_ids)
         )
-        self._vocabulary = Vocabulary(self._tokenizer, vocab_size, _byte_tokens(self._tokenizer))
+        self._vocabulary = Vocabulary(
+            self._tokenizer, vocab_size, _byte_tokens(self._tokenizer), eos_token_ids
+        )
         self.eos_token_ids = eos_token_ids
         self.closing_tokens = (*eos_token_ids, *self._single_tokens('"}]'))
         """Tokens that end texts, strings, objects and arrays."""
@@ -185,6 +198,10 @@ class ConstraintCompiler:
     def _matcher(self, constraint: Constraint, prototype: llguidance.LLMatcher) -> Matcher:
         names = ObjectNames(constraint.json_behind) if constraint.json_behind else None
         return Matcher(prototype.deep_copy(), self._vocabulary, names)
+
+    def word(self, token: int) -> str:
+        """The text of one token."""
+        return self._vocabulary.bytes_of(token).decode(errors="replace")
 
     def _single_tokens(self, characters: str) -> list[int]:
         tokenized = map(self._tokenizer.tokenize_str, characters)

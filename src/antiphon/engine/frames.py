@@ -1,12 +1,13 @@
 """What the API process says to the engine process and to the prober, and how it is framed.
 
 A frame is four bytes of big-endian length and one MessagePack message, decoded into exactly these
-types: nothing that arrives can name code. `Channel` is the blocking end, for those processes; the
-API process reads the same frames from an asyncio stream.
+types: nothing that arrives can name code. `Channel` is the blocking end, for processes without an
+event loop; the others read the same frames from an asyncio stream.
 
 Invariant: a frame that is too long or does not decode closes the channel; nothing is guessed.
 """
 
+import asyncio
 import select
 import socket
 import struct
@@ -46,6 +47,23 @@ class Load(Message):
     threads: int
     max_running: int
     jump_forward: bool
+
+
+class LoadVllm(Message):
+    """First message to an engine process of vLLM: what to load or where it runs, and how."""
+
+    folder: str
+    model_id: str
+    digest: str
+    context_length: int
+    vocab_size: int
+    eos_token_ids: tuple[int, ...]
+    kv_cache_bytes: int
+    threads: int
+    arguments: dict[str, str]
+    """Of vLLM's own, by name; each a JSON value, or a text as it stands."""
+    url: str
+    key: str
 
 
 class Submit(Message):
@@ -128,7 +146,7 @@ class Checked(Message):
     """The machine was too busy to find out."""
 
 
-ToEngine = Load | Submit | StopChoice | Cancel
+ToEngine = Load | LoadVllm | Submit | StopChoice | Cancel
 FromEngine = Ready | LoadFailed | Stepped
 ToProber = Vocabulary | Check
 
@@ -146,6 +164,21 @@ class ChannelClosed(Exception):
 
 
 Incoming = TypeVar("Incoming", bound=Message)
+
+
+async def read_frame(reader: asyncio.StreamReader, decoder: "msgspec.msgpack.Decoder[Incoming]") -> Incoming:
+    """The next message of a stream.
+
+    Raises:
+        EOFError: the other side is gone or sent something else than a frame.
+    """
+    try:
+        (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
+        if length > MAX_FRAME_BYTES:
+            raise EOFError
+        return decoder.decode(await reader.readexactly(length))
+    except (OSError, msgspec.MsgspecError) as error:
+        raise EOFError from error
 
 
 class Channel(Generic[Incoming]):

@@ -110,7 +110,7 @@ class Host:
             case frames.Cancel():
                 self._awaiting.pop(message.key, None)
                 self._loop.cancel(message.key)
-            case frames.Load():
+            case frames.Load() | frames.LoadVllm():
                 raise frames.ChannelClosed
         return []
 

@@ -129,10 +129,9 @@ class ConstraintProber:
     async def _read(self, reader: asyncio.StreamReader, vocabulary: frames.Vocabulary) -> None:
         """Hand out answers; when the prober ends although nobody asked it to, start another."""
         decoder = msgspec.msgpack.Decoder(frames.Checked)
-        with contextlib.suppress(OSError, EOFError, msgspec.MsgspecError):
+        with contextlib.suppress(EOFError):
             while True:
-                (length,) = frames.LENGTH.unpack(await reader.readexactly(frames.LENGTH.size))
-                answer = decoder.decode(await reader.readexactly(length))
+                answer = await frames.read_frame(reader, decoder)
                 waiting = self._asked.get(answer.number)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(answer)

@@ -6,13 +6,16 @@ Invariant: a process that was started is reaped, and its end of the channel clos
 """
 
 import asyncio
+import contextlib
 import logging
+import os
+import signal
 import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -23,6 +26,29 @@ from antiphon.engine import frames
 _log = logging.getLogger(__name__)
 
 _LOAD_TIMEOUT_S = 600.0
+
+
+class EngineProgram(Protocol):
+    """A program to run as the engine process. The first frame says what to load; it answers as `host`."""
+
+    @property
+    def folder(self) -> Path:
+        """The model's."""
+        ...
+
+    @property
+    def module(self) -> str:
+        """What Python runs; its one argument is the descriptor of its end of the socket pair."""
+        ...
+
+    @property
+    def has_children(self) -> bool:
+        """Whether it starts processes, which have to end with it."""
+        ...
+
+    def load(self) -> frames.Message:
+        """The first frame."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +67,43 @@ class EngineOptions:
     jump_forward: bool = True
     """Whether tokens that a constraint forces are taken without drawing them; see `loop.EngineLoop`."""
 
+    @property
+    def module(self) -> str:
+        """See `EngineProgram`."""
+        return "antiphon.engine.host"
+
+    @property
+    def has_children(self) -> bool:
+        """See `EngineProgram`."""
+        return False
+
+    def load(self) -> frames.Message:
+        """See `EngineProgram`."""
+        return frames.Load(
+            folder=str(self.folder),
+            model_id=self.model_id,
+            digest=self.digest,
+            context_length=self.context_length,
+            eos_token_ids=self.eos_token_ids,
+            kv_cache_bytes=self.kv_cache_bytes,
+            kv_cache_type=self.kv_cache_type,
+            threads=self.threads,
+            max_running=self.max_running,
+            jump_forward=self.jump_forward,
+        )
+
 
 class EngineProcess:
     """A running engine process whose model is loaded."""
 
-    def __init__(
-        self, child: subprocess.Popen[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    def __init__(self, child: "_Child", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._child = child
         self._reader = reader
         self._writer = writer
         self._decoder = msgspec.msgpack.Decoder(frames.FromEngine)
 
     @classmethod
-    async def launch(cls, options: EngineOptions) -> tuple["EngineProcess", ModelInfo]:
+    async def launch(cls, program: EngineProgram) -> tuple["EngineProcess", ModelInfo]:
         """Start a process and wait until it has loaded its model.
 
         Raises:
@@ -62,11 +111,11 @@ class EngineProcess:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            child = _spawn(theirs.fileno())
+            child = _Child(program, theirs.fileno())
         reader, writer = await asyncio.open_connection(sock=ours, limit=frames.MAX_FRAME_BYTES)
         process = cls(child, reader, writer)
         try:
-            return process, await process._load(options)
+            return process, await process._load(program)
         except BaseException:
             await process.kill()
             raise
@@ -74,10 +123,10 @@ class EngineProcess:
     @property
     def pid(self) -> int:
         """The process's number."""
-        return self._child.pid
+        return self._child.popen.pid
 
-    async def _load(self, options: EngineOptions) -> ModelInfo:
-        self.send(_load_message(options))
+    async def _load(self, program: EngineProgram) -> ModelInfo:
+        self.send(program.load())
         try:
             message = await asyncio.wait_for(self.receive(), _LOAD_TIMEOUT_S)
         except (EOFError, TimeoutError):
@@ -98,37 +147,32 @@ class EngineProcess:
         Raises:
             EOFError: the process is gone or sent something else than a frame.
         """
-        try:
-            (length,) = frames.LENGTH.unpack(await self._reader.readexactly(frames.LENGTH.size))
-            if length > frames.MAX_FRAME_BYTES:
-                raise EOFError
-            message: frames.FromEngine = self._decoder.decode(await self._reader.readexactly(length))
-        except (OSError, msgspec.MsgspecError) as error:
-            raise EOFError from error
+        message: frames.FromEngine = await frames.read_frame(self._reader, self._decoder)
         return message
 
     async def kill(self) -> None:
-        """End it at once and reap it. It holds nothing that could be lost."""
+        """End it at once, with what it started, and reap it. It holds nothing that could be lost."""
         self._writer.close()
         self._child.kill()
-        await asyncio.to_thread(self._child.wait)
+        await asyncio.to_thread(self._child.popen.wait)
 
 
-def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "antiphon.engine.host", str(descriptor)]
-    return subprocess.Popen(command, pass_fds=[descriptor], stdin=subprocess.DEVNULL)
+class _Child:
+    """The process itself."""
 
+    def __init__(self, program: EngineProgram, descriptor: int) -> None:
+        self._leads = program.has_children
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", program.module, str(descriptor)],
+            pass_fds=[descriptor],
+            stdin=subprocess.DEVNULL,
+            process_group=0 if self._leads else None,
+        )
 
-def _load_message(options: EngineOptions) -> frames.Load:
-    return frames.Load(
-        folder=str(options.folder),
-        model_id=options.model_id,
-        digest=options.digest,
-        context_length=options.context_length,
-        eos_token_ids=options.eos_token_ids,
-        kv_cache_bytes=options.kv_cache_bytes,
-        kv_cache_type=options.kv_cache_type,
-        threads=options.threads,
-        max_running=options.max_running,
-        jump_forward=options.jump_forward,
-    )
+    def kill(self) -> None:
+        """Its number is its own until it is reaped, and so is its group's."""
+        if not self._leads:
+            self.popen.kill()
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)

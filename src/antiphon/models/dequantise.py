@@ -35,6 +35,18 @@ def _bf16(blocks: Bytes) -> Weights:
     return (blocks.view("<u2").astype(np.uint32) << 16).view(np.float32)
 
 
+def _f16(blocks: Bytes) -> Weights:
+    return blocks.view("<f2").astype(np.float32)
+
+
+def _q8_0(blocks: Bytes) -> Weights:
+    return _half(blocks, 0) * blocks[:, 2:].view(np.int8)
+
+
+def _q4_0(blocks: Bytes) -> Weights:
+    return _half(blocks, 0) * (_fields(blocks[:, 2:], 4, run=16) - np.float32(8))
+
+
 def _q4_1(blocks: Bytes) -> Weights:
     return _half(blocks, 0) * _fields(blocks[:, 4:], 4, run=16) + _half(blocks, 2)
 
@@ -106,14 +118,17 @@ def _fields(packed: Bytes, bits: int, run: int) -> _Integers:
 
 DEQUANTISED: Final[Mapping[str, Callable[[Bytes], Weights]]] = {
     "F32": _f32,
+    "F16": _f16,
     "BF16": _bf16,
     "Q3_K": _q3_k,
+    "Q4_0": _q4_0,
     "Q4_1": _q4_1,
     "Q4_K": _q4_k,
     "Q5_0": _q5_0,
     "Q5_1": _q5_1,
     "Q5_K": _q5_k,
     "Q6_K": _q6_k,
+    "Q8_0": _q8_0,
     "IQ4_NL": _iq4_nl,
 }
-"""By type; the other supported types are carried over as they are."""
+"""By type: every one that is supported."""

@@ -1,8 +1,7 @@
-"""A folder the engine can run: OpenVINO IR beside Hugging Face's description files.
+"""A folder an engine can run: weights in the form it reads beside Hugging Face's description files.
 
-One reader serves folders prepared here from a GGUF and folders from the hub's OpenVINO
-organisation. Everything there is to know of a model is in its folder; only its name and the digest
-of its weights are given from outside.
+One reader serves folders prepared here from a GGUF and folders from a hub. Everything there is to
+know of a model is in its folder; only its name and the digest of its weights are given from outside.
 """
 
 from collections.abc import Mapping
@@ -13,8 +12,36 @@ from typing import Any, Final
 from antiphon.models.errors import ModelError
 from antiphon.models.json_files import read_json, read_json_if_there
 
+DESCRIPTION_FILES: Final = ("tokenizer.json", "config.json")
 IR_FILES: Final = ("openvino_model.xml", "openvino_model.bin")
-REQUIRED_FILES: Final = (*IR_FILES, "tokenizer.json", "config.json")
+REQUIRED_FILES: Final = (*IR_FILES, *DESCRIPTION_FILES)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What an engine needs of a model beside its description, and how those files are named."""
+
+    name: str
+    files: tuple[str, ...]
+    """Patterns; a folder has at least one file for each."""
+    suffix: str
+    """Tells apart what is kept of the same model in several forms."""
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Everything that a folder must have."""
+        return (*self.files, *DESCRIPTION_FILES)
+
+    def identifying(self, folder: Path) -> list[Path]:
+        """The files that make the folder's model this one and no other: its weights, if it has any."""
+        paths = [path for pattern in self.files for path in sorted(folder.glob(pattern))]
+        return paths or [folder / "tokenizer.json"]
+
+
+OPENVINO: Final = Form("an OpenVINO model", IR_FILES, "")
+SAFETENSORS: Final = Form("a safetensors model", ("*.safetensors",), "+safetensors")
+DESCRIBED: Final = Form("a model's description", (), "+description")
+"""For engines that have the weights elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +61,27 @@ class PreparedModel:
     """The width of the model's logits; its tokenizer may know fewer ids."""
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, form: Form = OPENVINO) -> None:
     """Refuse a folder that lacks a file.
 
     Raises:
         ModelError: naming what is missing.
     """
-    missing = [name for name in REQUIRED_FILES if not (folder / name).is_file()]
+    missing = [pattern for pattern in form.required if not any(map(Path.is_file, folder.glob(pattern)))]
     if missing:
         raise ModelError(
-            f"{folder}: not a folder with an OpenVINO model: {', '.join(missing)} missing "
-            f"(needed: {', '.join(REQUIRED_FILES)})"
+            f"{folder}: not a folder with {form.name}: {', '.join(missing)} missing "
+            f"(needed: {', '.join(form.required)})"
         )
 
 
-def describe_folder(folder: Path, model_id: str, digest: str) -> PreparedModel:
+def describe_folder(folder: Path, model_id: str, digest: str, form: Form = OPENVINO) -> PreparedModel:
     """Read what the description files say.
 
     Raises:
         ModelError: a file or a needed field is missing or unusable.
     """
-    check_folder(folder)
+    check_folder(folder, form)
     config = read_json(folder / "config.json")
     generation = read_json_if_there(folder / "generation_config.json")
     eos = generation.get("eos_token_id", config.get("eos_token_id"))

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from antiphon.models.errors import ModelError
 from antiphon.models.files import cache_lock, write_atomically
+from antiphon.models.folder import OPENVINO, Form
 from antiphon.models.hub_repository import (
     HubFile,
     HubOptions,
@@ -35,22 +36,24 @@ _TRIES: Final = 5
 """How often a connection may break without a byte having come."""
 
 
-def fetch_from_hub(spec: HubSpec, hub: HubOptions, cache_dir: Path, progress: Progress) -> Path:
-    """The path of the model's GGUF file, or of its folder with OpenVINO IR.
+def fetch_from_hub(
+    spec: HubSpec, hub: HubOptions, cache_dir: Path, progress: Progress, form: Form = OPENVINO
+) -> Path:
+    """The path of the model's GGUF file, or of its folder with weights in this form.
 
     Raises:
         ModelError: it cannot be had; one line says why.
     """
     home = cache_dir / "hub" / spec.repo.replace("/", "--")
     wanted = f"{spec.revision}:{spec.file}" if spec.file else spec.revision
-    note = home / "refs" / f"{quote(wanted, safe='')}.json"
+    note = home / "refs" / f"{quote(wanted, safe='')}{form.suffix}.json"
     if (here := _noted(note, home)) is not None:
         return here
     if hub.offline:
         raise ModelError(f"hf:{spec.repo}: not on this machine, and HF_HUB_OFFLINE forbids to ask the hub")
     with cache_lock(cache_dir, progress):
         listing = list_repository(spec, hub)
-        files = chosen_files(spec, listing)
+        files = chosen_files(spec, listing, form)
         folder = home / listing.commit
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:

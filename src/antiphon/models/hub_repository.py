@@ -12,13 +12,14 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import IO, Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 from antiphon.models.errors import ModelError
-from antiphon.models.folder import REQUIRED_FILES
+from antiphon.models.folder import OPENVINO, Form
 
 PREFIX: Final = "hf:"
 DEFAULT_ENDPOINT: Final = "https://huggingface.co"
@@ -27,7 +28,7 @@ _TIMEOUT_S: Final = 30.0
 _MAX_LISTING_BYTES: Final = 32 << 20
 _OPTIONAL_FILES: Final = (
     *("generation_config.json", "tokenizer_config.json", "special_tokens_map.json"),
-    *("added_tokens.json", "chat_template.jinja", "chat_template.json"),
+    *("added_tokens.json", "chat_template.jinja", "chat_template.json", "model.safetensors.index.json"),
 )
 
 
@@ -111,15 +112,17 @@ def list_repository(spec: HubSpec, hub: HubOptions) -> Listing:
     return Listing(commit, files)
 
 
-def chosen_files(spec: HubSpec, listing: Listing) -> tuple[HubFile, ...]:
-    """The files to fetch: one GGUF, or those of an OpenVINO model.
+def chosen_files(spec: HubSpec, listing: Listing, form: Form = OPENVINO) -> tuple[HubFile, ...]:
+    """The files to fetch: one GGUF, or those of a folder with weights in this form.
 
     Raises:
         ModelError: there are none, or it is not clear which.
     """
-    if not spec.file and {file.path for file in listing.files} >= set(REQUIRED_FILES):
-        wanted = {*REQUIRED_FILES, *_OPTIONAL_FILES}
-        return tuple(file for file in listing.files if file.path in wanted)
+    top = [file for file in listing.files if "/" not in file.path]  # deeper lie other forms of the model
+    found = [[file for file in top if fnmatchcase(file.path, name)] for name in form.required]
+    if not spec.file and all(found):
+        extras = [file for file in top if file.path in _OPTIONAL_FILES]
+        return tuple(file for group in (*found, extras) for file in group)
     ggufs = [file for file in listing.files if file.name.lower().endswith(".gguf")]
     wanted_text = spec.file.lower()
     exact = [file for file in ggufs if wanted_text in (file.path.lower(), file.name.lower())]
@@ -128,7 +131,7 @@ def chosen_files(spec: HubSpec, listing: Listing) -> tuple[HubFile, ...]:
         return (matching[0],)
     if not ggufs:
         raise ModelError(
-            f"hf:{spec.repo}: holds neither a .gguf file nor an OpenVINO model ({', '.join(REQUIRED_FILES)})"
+            f"hf:{spec.repo}: holds neither a .gguf file nor {form.name} ({', '.join(form.required)})"
         )
     names = ", ".join(file.name for file in matching or ggufs)
     raise ModelError(f"hf:{spec.repo}: name one of its files (hf:{spec.repo}:FILE): {names}")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
-from antiphon.core.errors import AntiphonError, ContextLengthExceeded
+from antiphon.core.errors import AntiphonError, ContextLengthExceeded, UnsupportedParameter
 from antiphon.core.events import Failed, FinishReason
 from antiphon.core.generation import GenerationRequest, SamplingParams
 from antiphon.core.messages import (
@@ -44,6 +44,8 @@ from antiphon.text.tools.syntax import HERMES, CallSyntax
 _PRIORITIES: Final[Mapping[ServiceTier, Literal[-1, 0, 1]]] = MappingProxyType(
     {"flex": -1, "default": 0, "priority": 1}
 )
+
+_FREE_TEXT_ONLY: Final = "free text only, not answers that are held to a schema, a grammar or tools."
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +111,14 @@ class Generations:
 
         Raises:
             ContextLengthExceeded: the prompt leaves no room for an answer.
+            UnsupportedParameter: the engine of this server lacks something that the request needs.
             Overloaded: the engine's queue is full.
             EngineUnavailable: the engine is starting or down.
         """
+        plain = self._tokens(asked, prompted)
+        self._check_features(plain)
         span = self._span(asked, prompted)
-        tokens = replace(self._tokens(asked, prompted), traceparent=span.traceparent)
+        tokens = replace(plain, traceparent=span.traceparent)
         try:
             generation = self._parts.engine.generate(tokens)
         except AntiphonError as error:
@@ -143,6 +148,20 @@ class Generations:
     def _span(self, asked: AnswerOptions, prompted: Prompted) -> CompletionSpan:
         served, waited = self._parts.engine.info.id, time.monotonic() - prompted.began
         return self._parts.traces.completion(Asked(prompted.operation, prompted.model, served, asked, waited))
+
+    def _check_features(self, tokens: GenerationRequest) -> None:
+        """Refuse what would be done otherwise than asked."""
+        lacks = self._parts.engine.info.lacks
+        if "priority" in lacks and tokens.priority:
+            raise UnsupportedParameter("service_tier", "The engine of this server has one queue for all.")
+        if "scored_prompts" in lacks and tokens.prompt_logprobs is not None:
+            raise UnsupportedParameter("logprobs", "The engine of this server scores no prompts ('echo').")
+        if tokens.constraint is None:
+            return
+        if "scored_constraints" in lacks and tokens.sampling.top_logprobs is not None:
+            raise UnsupportedParameter("logprobs", f"The engine of this server scores {_FREE_TEXT_ONLY}")
+        if "constraints_with_minimum" in lacks and tokens.min_tokens:
+            raise UnsupportedParameter("min_tokens", f"The engine of this server lengthens {_FREE_TEXT_ONLY}")
 
     def _verification(self, asked: AnswerOptions, structure: Structure) -> Verification | None:
         """What looks at the answer; none where the caller's own stop tokens may cut it."""

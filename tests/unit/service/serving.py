@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 from antiphon.core.events import AssistantEvent, Completed, Failed, ScoredToken, TextDelta
-from antiphon.core.generation import GenerationRequest
+from antiphon.core.generation import EngineFeature, GenerationRequest
 from antiphon.core.messages import ChatRequest, Message
 from antiphon.engine.backends.fake import FakeChatTemplate, FakeEngine, FakeTokenizer, Script, improvise
 from antiphon.service.admission import Admission
@@ -44,10 +44,11 @@ class Server:
         context_length: int = 8192,
         options: CompletionsOptions = DEFAULTS,
         template: FakeChatTemplate | None = None,
+        lacks: tuple[EngineFeature, ...] = (),
     ) -> None:
         self.asked: list[GenerationRequest] = []
         self.engine = FakeEngine(
-            lambda *ask: script(self._note(ask[0]), ask[1]), context_length=context_length
+            lambda *ask: script(self._note(ask[0]), ask[1]), context_length=context_length, lacks=lacks
         )
         self.admission = Admission()
         parts = ModelParts(self.engine, FakeTokenizer(), template or FakeChatTemplate())

@@ -1,6 +1,7 @@
 """Opening completions: what is refused, and what the engine is asked for."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,9 @@ from antiphon.core.errors import (
     ModelNotFound,
     Overloaded,
     SchemaRefused,
+    UnsupportedParameter,
 )
-from antiphon.core.generation import Constraint, SamplingParams
+from antiphon.core.generation import Constraint, EngineFeature, SamplingParams
 from antiphon.core.messages import (
     ChoiceFormat,
     FunctionTool,
@@ -55,6 +57,28 @@ async def test_unknown_model_is_refused() -> None:
     """No other model answers in its place."""
     with pytest.raises(ModelNotFound):
         await Server().open(replace(HELLO, model="gpt-99"))
+
+
+@pytest.mark.parametrize(
+    ("lacks", "changes", "param"),
+    [
+        ("priority", {"tier": "flex"}, "service_tier"),
+        ("scored_constraints", {"response_format": JsonObjectFormat(), "top_logprobs": 2}, "logprobs"),
+        ("constraints_with_minimum", {"response_format": JsonObjectFormat(), "min_tokens": 5}, "min_tokens"),
+    ],
+)
+async def test_what_the_engine_lacks_is_refused_by_name(
+    lacks: EngineFeature, changes: dict[str, Any], param: str
+) -> None:
+    """Nothing is generated, and its place is free again; an engine that has it takes the request."""
+    server = Server(lacks=(lacks,))
+
+    with pytest.raises(UnsupportedParameter) as refused:
+        await server.open(replace(HELLO, **changes))
+
+    assert refused.value.param == param
+    assert (server.asked, server.admission.choices) == ([], 0)
+    await (await Server().open(replace(HELLO, **changes))).aclose()
 
 
 async def test_sampling_reaches_the_engine() -> None:

@@ -18,6 +18,7 @@ from antiphon.core.generation import (
     Constraint,
     EndReason,
     EngineEvent,
+    EngineFeature,
     EngineStats,
     GenerationRequest,
     ModelInfo,
@@ -45,10 +46,11 @@ class FakeEngine:
         *,
         model: str = "fake",
         context_length: int = 8192,
+        lacks: tuple[EngineFeature, ...] = (),
     ) -> None:
-        """Say what `script` tells for each (request, choice index)."""
+        """Say what `script` tells for each (request, choice index); `lacks` is only told."""
         self._script = script
-        self._info = ModelInfo(model, context_length, VOCAB_SIZE, EOS_TOKEN_IDS, "fp_fake1")
+        self._info = ModelInfo(model, context_length, VOCAB_SIZE, EOS_TOKEN_IDS, "fp_fake1", lacks)
         self._started = False
         self._running: set[FakeGeneration] = set()
         self._prompt_tokens = 0

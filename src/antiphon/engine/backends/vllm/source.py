@@ -1,0 +1,96 @@
+"""What the vLLM engine's process asks of vLLM, wherever that runs: tokens of one choice after a prompt.
+
+Invariant: a source masks, counts and ends nothing by itself; what comes of its tokens is decided by
+`choice`, alike for a vLLM in this process and for one behind a URL.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from antiphon.core.generation import Constraint, EngineFeature, TokenLogprob
+
+
+class SourceBusy(Exception):
+    """There is no room for this choice now."""
+
+
+class SourceFailed(Exception):
+    """A choice cannot go on; others may."""
+
+
+class SourceGone(Exception):
+    """Nothing can go on: this process has to be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One choice of a request, in vLLM's terms."""
+
+    id: str
+    prompt: tuple[int, ...]
+    sampling: dict[str, Any]
+    """See `sampling.sampling_of`."""
+    constraint: Constraint | None = None
+    cache_salt: str = ""
+    priority: int = 0
+    """As in `GenerationRequest`; higher is earlier."""
+    prompt_logprobs: int | None = None
+    """As in `GenerationRequest`; of one choice of a request only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Tokens of a choice as vLLM gives them: the one that ended it included."""
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Empty, or one for each token."""
+    finished: Literal["stop", "length"] | None = None
+    cached_tokens: int = 0
+    prompt_scores: tuple[TokenLogprob, ...] = ()
+    """Of the whole prompt, with the first piece, where they were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What a source knows of itself once it is open."""
+
+    context_length: int
+    depends_on: str
+    """Names everything, but the model's weights, that the answers depend on."""
+    lacks: tuple[EngineFeature, ...] = field(default=())
+
+
+class TokenSource(Protocol):
+    """A vLLM that runs."""
+
+    async def open(self) -> SourceFacts:
+        """Start or find it.
+
+        Raises:
+            Exception: it cannot be had; the text is for the operator's log.
+        """
+        ...
+
+    def pieces(self, ask: Ask) -> AsyncGenerator[Piece, None]:
+        """Generate one choice; closing cancels it.
+
+        Raises:
+            SourceBusy: no room now.
+            SourceFailed: it cannot go on.
+            SourceGone: nothing can.
+        """
+        ...
+
+    async def healthy(self) -> bool:
+        """Whether a choice asked for now would be answered.
+
+        Raises:
+            SourceGone: it never will be.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Stop, or let go of it."""
+        ...
