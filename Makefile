@@ -20,7 +20,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
 # Where rustup shims `rustc`, pip asking for its version would make rustup write to the home folder.
 export RUSTUP_HOME := $(CURDIR)/.venv/rustup
 
-.PHONY: help serve test check fmt docs playground compatibility lock clean
+.PHONY: help serve test check fmt docs playground compatibility proof lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ help: ## Show this list
 serve: .venv/runtime ## Serve a model; all optional: PORT=8000 MODEL=smollm2-135m ARGS='flags of antiphon serve'
 	@exec $(BIN)/antiphon serve $(if $(PORT),--port '$(PORT)') $(ARGS) $(if $(MODEL),-- '$(MODEL)')
 
-test: .venv/dev .venv/site .venv/ray .venv/clients/ready .venv/instructor/ready tests/js/node_modules playground/node_modules ## Run every test: units, the real model, every client
+test: .venv/dev .venv/ray .venv/clients/ready .venv/instructor/ready tests/js/node_modules playground/node_modules ## Run every test: units, the real model, every client
 	@$(BIN)/python -m pytest
 
 check: .venv/dev ## Check format, lint, types and import contracts, and run the fast tests
@@ -50,6 +50,10 @@ playground: playground/node_modules ## Build the pages anew from playground/
 
 compatibility: .venv/dev .venv/clients/ready .venv/instructor/ready tests/js/node_modules ## Run every client, and write what came of it to docs/reference
 	@$(BIN)/python -m tests.live.client_runs
+	@$(BIN)/python docs/generate.py
+
+proof: .venv/dev ## Answer 1,900 schemas by chance and by the model, and write what came of it to docs/reference
+	@$(BIN)/python -m tests.schema_proof
 	@$(BIN)/python docs/generate.py
 
 lock: .venv/dev .venv/clients/ready ## Lock the newest allowed versions of everything, with hashes

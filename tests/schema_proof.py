@@ -1,9 +1,10 @@
-"""Schemas under random logits: whatever is drawn under the mask of an accepted schema must be valid.
+"""Schemas under random logits and under the real model: what is written under an accepted one is valid.
 
 Each schema takes the server's own way: the gate, the prober, the compiler and the validator. Then
-answers are drawn blindly, by chance alone, which goes where no model would. `python -m
-tests.schema_proof` runs everything under the default model's tokenizer and prints the figures per
-keyword; tests run a part of it.
+answers are drawn blindly, by chance alone, which goes where no model would; and, of a sample, by the
+default model in the engine's own loop. `python -m tests.schema_proof` runs everything and writes the
+figures per keyword to `tests/data/schema_proof.json`, from which `make docs` writes
+docs/reference/structured-output.md; tests run a part of it.
 """
 
 import asyncio
@@ -14,9 +15,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from tokenizers import Tokenizer
 
@@ -28,14 +31,28 @@ from antiphon.engine.probing import ConstraintProber
 from antiphon.models.folder import PreparedModel
 from antiphon.models.tokenizer import load_tokenizer
 from antiphon.service.schemas import constraint_of
+from antiphon.telemetry.optout import block_vendor_telemetry
 from antiphon.text.schema.gate import held
 from antiphon.text.schema.refusal import SchemaUnheld
 from antiphon.text.schema.validator import AnswerInvalid, AnswerValidator, SchemaMalformed
 from tests.real_model import default_model
 
 DATA = Path(__file__).parent / "data"
+RESULTS = DATA / "schema_proof.json"
 MAX_TOKENS = 150
 _TRIES = 5
+_ANSWERS = 6
+_MODEL_SUITE_STEP, _MODEL_REAL_STEP = 8, 20
+
+KEYWORDS: Final = (
+    *("type", "enum", "const", "properties", "required", "additionalProperties", "patternProperties"),
+    *("propertyNames", "minProperties", "maxProperties", "dependentRequired", "dependentSchemas"),
+    *("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains", "minContains"),
+    *("maxContains", "unevaluatedItems", "unevaluatedProperties", "minLength", "maxLength", "pattern"),
+    *("format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "anyOf"),
+    *("oneOf", "allOf", "not", "if", "$ref", "$dynamicRef", "dependencies", "default"),
+)
+"""Those that get a row."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +74,18 @@ class Outcome:
     broken: int = 0
     """Answers that met a limit of the grammar engine or a dead end: errors, had a server given them."""
     violated: list[str] = field(default_factory=list)
+
+    def judge(self, text: str | None, validator: AnswerValidator) -> None:
+        """Count an answer; None is one that did not end."""
+        if text is None:
+            self.cut += 1
+            return
+        try:
+            validator.check(text)
+        except AnswerInvalid as invalid:
+            self.violated.append(f"{text}: {invalid}")
+        else:
+            self.valid += 1
 
 
 def suite() -> Iterator[Case]:
@@ -82,7 +111,7 @@ class Proof:
         """Prepare for a model's tokenizer; the model itself is not needed."""
         document = (model.folder / "tokenizer.json").read_text(encoding="utf-8")
         vocabulary = Tokenizer.from_str(document).get_vocab_size()
-        self._compiler = ConstraintCompiler(document, vocabulary, model.eos_token_ids)
+        self.compiler = ConstraintCompiler(document, vocabulary, model.eos_token_ids)
         self._vocabulary = frames.Vocabulary(str(model.folder), vocabulary, model.eos_token_ids)
         self._bytes = load_tokenizer(model.folder).token_bytes
         self._prober = ConstraintProber()
@@ -94,30 +123,37 @@ class Proof:
     async def __aexit__(self, *_: object) -> None:
         await self._prober.aclose()
 
+    async def accept(self, schema: Mapping[str, Any]) -> tuple[Constraint, AnswerValidator]:
+        """What a server would hold answers to, and check them with.
+
+        Raises:
+            SchemaRefused: it would refuse the schema.
+        """
+        try:
+            validator, constraint = AnswerValidator(schema), constraint_of(held(schema))
+        except SchemaMalformed as malformed:
+            raise SchemaRefused("", str(malformed)) from None
+        except SchemaUnheld as unheld:
+            raise SchemaRefused("", unheld.reason) from None
+        for _ in range(_TRIES):
+            with suppress(Overloaded):
+                await self._prober.check(constraint)
+                return constraint, validator
+        raise SchemaRefused("", "the machine is too busy to try it.")
+
     async def prove(self, schema: Mapping[str, Any], answers: int) -> Outcome:
         """Take a schema the server's way, and draw answers if it is accepted."""
         try:
-            validator = AnswerValidator(schema)
-            constraint = constraint_of(held(schema))
-            await self._check(constraint)
-        except (SchemaMalformed, SchemaUnheld, SchemaRefused) as refused:
-            return Outcome(str(getattr(refused, "reason", refused)))
-        matcher, chance, outcome = self._compiler.compile(constraint), Random(0), Outcome()
+            constraint, validator = await self.accept(schema)
+        except SchemaRefused as refused:
+            return Outcome(refused.reason)
+        matcher, chance, outcome = self.compiler.compile(constraint), Random(0), Outcome()
         for _ in range(answers):
             try:
-                text = self._answer(matcher.copy(), chance)
+                outcome.judge(self._answer(matcher.copy(), chance), validator)
             except ConstraintBroken:
                 outcome.broken += 1
-            else:
-                self._judge(text, validator, outcome)
         return outcome
-
-    async def _check(self, constraint: Constraint) -> None:
-        """Have it tried, however busy the machine is."""
-        for _ in range(_TRIES):
-            with suppress(Overloaded):
-                return await self._prober.check(constraint)
-        raise SchemaRefused("", "the machine is too busy to try it.")
 
     def _answer(self, matcher: Matcher, chance: Random) -> str | None:
         """One answer; None where it does not end. The longer it gets, the more it wants to end.
@@ -128,29 +164,18 @@ class Proof:
         said = bytearray()
         for position in range(MAX_TOKENS):
             allowed = matcher.allowed()
-            ending = [token for token in self._compiler.closing_tokens if token in allowed]
+            ending = [token for token in self.compiler.closing_tokens if token in allowed]
             hurry = chance.random() < 0.15 + 0.8 * position / MAX_TOKENS
             token = ending[0] if ending and hurry else int(chance.choice(allowed))
             if not matcher.may_follow(token):
                 continue
-            if token in self._compiler.eos_token_ids:
+            if token in self.compiler.eos_token_ids:
                 return said.decode()
             said += self._bytes(token)
             matcher.consume(token)
             if matcher.finished:
                 return said.decode()
         return None
-
-    def _judge(self, text: str | None, validator: AnswerValidator, outcome: Outcome) -> None:
-        if text is None:
-            outcome.cut += 1
-            return
-        try:
-            validator.check(text)
-        except AnswerInvalid as invalid:
-            outcome.violated.append(f"{text}: {invalid}")
-        else:
-            outcome.valid += 1
 
 
 def keywords(schema: object) -> set[str]:
@@ -169,30 +194,44 @@ def keywords(schema: object) -> set[str]:
     return found
 
 
+def count(table: dict[str, Counter[str]], case: Case, outcome: Outcome) -> None:
+    """Add what became of a case to the rows of its keywords, and to `all`."""
+    for trouble in outcome.violated:
+        print(case.name, trouble[:300], file=sys.stderr)
+    for row in ("all", *sorted(keywords(case.schema) & set(KEYWORDS))):
+        counts = table.setdefault(row, Counter())
+        counts["refused" if outcome.refusal else "accepted"] += 1
+        counts.update(
+            valid=outcome.valid, cut=outcome.cut, broken=outcome.broken, violated=len(outcome.violated)
+        )
+
+
 async def run(proof: Proof, cases: Iterable[Case], answers: int) -> dict[str, Counter[str]]:
-    """Figures per keyword, and for `all`."""
+    """Figures per keyword, and for `all`, of answers by chance."""
     table: dict[str, Counter[str]] = {}
     for case in cases:
-        outcome = await proof.prove(case.schema, answers)
-        for trouble in outcome.violated:
-            print(case.name, trouble[:300], file=sys.stderr)
-        for row in {"all", *keywords(case.schema)}:
-            counts = table.setdefault(row, Counter())
-            counts["refused" if outcome.refusal else "accepted"] += 1
-            counts.update(
-                valid=outcome.valid, cut=outcome.cut, broken=outcome.broken, violated=len(outcome.violated)
-            )
+        count(table, case, await proof.prove(case.schema, answers))
     return table
 
 
 async def _main(model: PreparedModel, answers: int) -> None:
+    from tests.model_proof import run_model
+
     async with Proof(model) as proof:
-        figures = {
+        found = {
+            "answers": answers,
+            "model": model.id,
+            "versions": {name: version(name) for name in ("llguidance", "jsonschema-rs")},
+            "under_the_model": await run_model(
+                proof, model, [*islice(suite(), 0, None, _MODEL_SUITE_STEP),
+                               *islice(real_world(), 0, None, _MODEL_REAL_STEP)],
+            ),
             "suite": await run(proof, suite(), answers),
             "real_world": await run(proof, real_world(), answers),
-        }
-    print(json.dumps({"answers": answers, **figures}, indent=1, sort_keys=True))
+        }  # fmt: skip
+    RESULTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(default_model(), int(sys.argv[1]) if len(sys.argv) > 1 else 10))
+    block_vendor_telemetry()
+    asyncio.run(_main(default_model(), int(sys.argv[1]) if len(sys.argv) > 1 else _ANSWERS))
