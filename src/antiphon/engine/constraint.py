@@ -12,13 +12,16 @@ Invariant: a matcher never takes a token after which the constraint could not be
 allows end-of-sequence exactly where the text so far satisfies it.
 """
 
+import os
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import llguidance
 import numpy as np
+from llguidance.numpy import fill_next_token_bitmask_par
 from numpy.typing import NDArray
 
 from antiphon.core.generation import Constraint
@@ -32,6 +35,7 @@ _BYTES_PER_CHARACTER: Final = 256
 260 characters, 33 MiB for 5,000 in 130,000)."""
 _MAX_PLACES: Final = 64
 """Places of names that are looked at for one token, at some 0.2 ms."""
+_MASK_THREADS: Final = 4
 _LETTERS: Final = b'"aeinorst_0123456789'
 _LIMITS: Final = llguidance.LLParserLimits(max_lexer_states=50_000, verbose_errors=False)
 """The library's own, which bound a mask to some 20 ms, but fewer lexer states: at up to 2 kB each they
@@ -100,12 +104,15 @@ class Matcher:
             ConstraintBroken: a limit was hit or nothing may follow.
         """
         if self._allowed is None:
-            bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-            bools = np.unpackbits(bits, bitorder="little").view(np.bool_)
-            self._allowed = np.flatnonzero(bools[: self._vocabulary.size])
+            self._take_mask(np.frombuffer(self._matcher.compute_bitmask(), np.uint8))
+        assert self._allowed is not None
         if self._matcher.is_error() or not len(self._allowed):
             raise ConstraintBroken
         return self._allowed
+
+    def _take_mask(self, bits: NDArray[np.uint8]) -> None:
+        bools = np.unpackbits(bits, bitorder="little").view(np.bool_)
+        self._allowed = np.flatnonzero(bools[: self._vocabulary.size])
 
     def may_follow(self, token: int) -> bool:
         """Whether an allowed token may really be taken.
@@ -163,6 +170,28 @@ class Matcher:
         self._allowed = None
         if not self._matcher.consume_token(token):
             raise ConstraintBroken
+
+
+class MaskBatch:
+    """Finds out what several matchers allow, all at once, in threads of the library's own."""
+
+    def __init__(self) -> None:
+        """The masks' memory is kept from one batch to the next."""
+        self._executor = llguidance.LLExecutor(max(1, min(_MASK_THREADS, (os.cpu_count() or 1) - 1)))
+        self._words = np.empty((0, 0), np.int32)
+
+    def fill(self, matchers: Sequence[Matcher]) -> None:
+        """Ask them; `allowed` knows the answer then. For one thread at a time.
+
+        The lock of the interpreter is not held meanwhile.
+        """
+        words = -(-matchers[0]._vocabulary.size // 32)
+        if self._words.shape[0] < len(matchers) or self._words.shape[1] != words:
+            self._words = np.empty((len(matchers), words), np.int32)
+        asked = [(matcher._matcher, place) for place, matcher in enumerate(matchers)]
+        fill_next_token_bitmask_par(self._executor, asked, self._words)
+        for matcher, row in zip(matchers, self._words, strict=False):
+            matcher._take_mask(row.view(np.uint8))
 
 
 class ConstraintCompiler:

@@ -17,6 +17,7 @@ from antiphon.core.generation import EndReason, GenerationRequest, TokenDelta, T
 from antiphon.engine import sampler
 from antiphon.engine.backend import Backend, Logits, Slice
 from antiphon.engine.constraint import Matcher
+from antiphon.engine.masks import MasksAhead
 from antiphon.engine.phases import PhaseRecorder
 from antiphon.engine.scheduler import PlannedSlice, Scheduler
 from antiphon.engine.sequence import RunningRequest, SequenceState, State
@@ -85,6 +86,7 @@ class EngineLoop:
         self._jump_forward = jump_forward
         self._matchers: dict[SequenceState, Matcher] = {}
         self._phases = phases or PhaseRecorder()
+        self._masks = MasksAhead()
         self.times = LoopTimes()
 
     @property
@@ -128,7 +130,7 @@ class EngineLoop:
             return []
         self._note_begun(plan)
         wanted = [planned.rows for planned in plan]
-        rows = self._run(plan)
+        rows = self._run_beside_masks(plan)
         for planned in plan:
             self._scheduler.computed(planned)
         began, masks_before = self._clock(), self.times.masks
@@ -147,6 +149,17 @@ class EngineLoop:
                 self._phases.enter(request.spec, "prefill")
                 counters.begun += 1
                 counters.queued_s += now - request.came_at
+
+    def _run_beside_masks(self, plan: list[PlannedSlice]) -> Logits:
+        """Run the model, and find out meanwhile what the constraints of those that draw allow."""
+        asked = [m for p in plan if p.draws and (m := self._matchers.get(p.sequence))]
+        if not asked:
+            return self._run(plan)
+        self._masks.begin(asked)
+        try:
+            return self._run(plan)
+        finally:
+            self._timed(self._masks.finish)
 
     def _run(self, plan: list[PlannedSlice]) -> Logits:
         began = self._clock()

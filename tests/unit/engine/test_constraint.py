@@ -8,7 +8,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from antiphon.core.generation import Constraint
 from antiphon.core.messages import ChoiceFormat
-from antiphon.engine.constraint import ConstraintBroken, ConstraintCompiler, ConstraintRefused, Matcher
+from antiphon.engine.constraint import (
+    ConstraintBroken,
+    ConstraintCompiler,
+    ConstraintRefused,
+    MaskBatch,
+    Matcher,
+)
 from antiphon.text.response_format import text_constraint
 
 EOS = 256
@@ -89,6 +95,18 @@ def test_matchers_of_one_constraint_are_independent(compiler: ConstraintCompiler
 
     assert first.finished
     assert second.allowed().tolist() == ids("a")
+
+
+def test_masks_of_a_batch_are_those_asked_for_one_by_one(compiler: ConstraintCompiler) -> None:
+    """Batches of any size, one after the other, in the same memory."""
+    texts = ["a[0-9]+", "(.|\n)*", "ab|cd", "[\u00e9-\u00ff]"]
+    batch = MaskBatch()
+    for count in (4, 1, 3):
+        filled = [compiler.compile(Constraint("regex", text)) for text in texts[:count]]
+        batch.fill(filled)
+        alone = [compiler.compile(Constraint("regex", text)) for text in texts[:count]]
+        assert [m.allowed().tolist() for m in filled] == [m.allowed().tolist() for m in alone]
+        feed(filled[0], "a7")
 
 
 def test_token_outside_the_constraint_breaks_the_matcher(compiler: ConstraintCompiler) -> None:
