@@ -134,19 +134,22 @@ class Matcher:
         Looks along the names that are, byte by byte, for a place where another way leads off: that
         is nearly always the next byte. Where the search gets long it says no, which is safe.
         """
-        ways = [([token], names)]
-        for _ in range(_MAX_PLACES):
-            if not ways:
-                return False
-            path, names = ways.pop()
-            for step, byte in self._vocabulary.byte_tokens:
+        ways = [([token], names, iter(self._vocabulary.byte_tokens))]
+        places = 1
+        while ways and places <= _MAX_PLACES:
+            path, names, steps = ways[-1]
+            for step, byte in steps:
                 if self._matcher.validate_tokens([*path, step]) <= len(path):
                     continue
                 further = names.after(byte)
                 if further is not None and not further.at_risk:
                     return True
                 if further is not None:
-                    ways.append(([*path, step], further))
+                    ways.append(([*path, step], further, iter(self._vocabulary.byte_tokens)))
+                    places += 1
+                    break
+            else:
+                ways.pop()
         return False
 
     def forced(self) -> list[int]:
