@@ -10,7 +10,7 @@ import { reload, serverTrouble } from "./server";
 import { Composer } from "./view/composer";
 import { Dialogs, openDialog } from "./view/dialogs";
 import { Header } from "./view/header";
-import { Icon } from "./view/icons";
+import { Icon, type IconName } from "./view/icons";
 import { closePanels, listOpen, settingsOpen, toggleList, toggleSettings } from "./view/panels";
 import { ModelSelect, Settings } from "./view/settings";
 import { Sidebar } from "./view/sidebar";
@@ -27,19 +27,18 @@ function Playground() {
       <a class="skip" href="#message">
         Skip to the message
       </a>
-      <Header page="playground" first={<ListButton />}>
+      <Header
+        page="playground"
+        first={<PanelButton panel="list" name="Chats" icon="menu" open={listOpen.value} toggle={toggleList} />}
+      >
         <ModelSelect />
-        <button
-          type="button"
-          class="round"
-          title="Settings"
-          aria-expanded={settingsOpen.value}
-          aria-controls="settings"
-          onClick={toggleSettings}
-        >
-          <Icon name="sliders" />
-          <span class="sr-only">Settings</span>
-        </button>
+        <PanelButton
+          panel="settings"
+          name="Settings"
+          icon="sliders"
+          open={settingsOpen.value}
+          toggle={toggleSettings}
+        />
       </Header>
       <div class="layout">
         <aside id="list" class="side left" hidden={!listOpen.value} aria-label="Chats and stored completions">
@@ -73,18 +72,20 @@ function Playground() {
   );
 }
 
-function ListButton() {
+interface PanelButtonProps {
+  /** The id of what it opens. */
+  panel: string;
+  name: string;
+  icon: IconName;
+  open: boolean;
+  toggle: () => void;
+}
+
+function PanelButton({ panel, name, icon, open, toggle }: PanelButtonProps) {
   return (
-    <button
-      type="button"
-      class="round"
-      title="Chats"
-      aria-expanded={listOpen.value}
-      aria-controls="list"
-      onClick={toggleList}
-    >
-      <Icon name="menu" />
-      <span class="sr-only">Chats</span>
+    <button type="button" class="round" title={name} aria-expanded={open} aria-controls={panel} onClick={toggle}>
+      <Icon name={icon} />
+      <span class="sr-only">{name}</span>
     </button>
   );
 }

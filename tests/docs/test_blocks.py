@@ -25,6 +25,7 @@ ENVIRONMENTS |= {"docs/guides/instructor.md": "instructor"}
 ELSEWHERE = {
     "docs/guides/cluster.md": "tests/live/test_ray_server.py",
     "docs/guides/kubernetes.md": "tests/docs/test_kubernetes.py",
+    "docs/guides/vllm.md": "tests/contract/test_engine_vllm.py",
     "CONTRIBUTING.md": "tests/docs/test_blocks.py",
 }
 """Pages whose shell blocks are not run here, and what does the same: with other addresses, or bit by bit."""

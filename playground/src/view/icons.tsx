@@ -19,7 +19,9 @@ const PATHS = {
   tokens: "M4 7h5v4H4zM11 7h9v4h-9zM4 14h8v4H4zM14 14h6v4h-6z",
 };
 
-export function Icon({ name }: { name: keyof typeof PATHS }) {
+export type IconName = keyof typeof PATHS;
+
+export function Icon({ name }: { name: IconName }) {
   return (
     <svg class="icon" viewBox="0 0 24 24" aria-hidden="true">
       <path d={PATHS[name]} />

@@ -1,7 +1,8 @@
 """One line per request: method, route, status, milliseconds, request id. Never content, paths or keys.
 
 The line is written when the answer is complete, so a stream's time is that of the whole stream. The
-metrics of requests are counted at the same moment.
+metrics of requests are counted at the same moment. What is asked for every second, by an open dashboard
+or by probes, is logged at debug level while it goes well: it would bury everything else.
 """
 
 import logging
@@ -13,6 +14,8 @@ from antiphon.api.exchange import exchange_of
 from antiphon.telemetry.metrics import Metrics
 
 logger = logging.getLogger("antiphon.access")
+
+_OFTEN = frozenset({"/v1/antiphon/stats", "/health", "/health/live", "/health/ready"})
 
 
 class AccessLog:
@@ -31,7 +34,8 @@ class AccessLog:
         finally:
             exchange = exchange_of(scope)
             seconds = time.monotonic() - started
-            logger.info(
+            logger.log(
+                logging.DEBUG if exchange.route in _OFTEN and exchange.status < 400 else logging.INFO,
                 "method=%s route=%s status=%d ms=%d request=%s",
                 scope["method"],
                 exchange.route,

@@ -40,3 +40,19 @@ async def test_line_names_the_route_not_the_path(
         await live.client.get(path)
     line = next(record.getMessage() for record in caplog.records if record.name == "antiphon.access")
     assert line.startswith(f"method=GET route={route} status=404 ")
+
+
+@pytest.mark.parametrize("path", ["/v1/antiphon/stats", "/health/live"])
+async def test_what_is_asked_every_second_is_not_told_at_info(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unless it fails."""
+    caplog.set_level("DEBUG", "antiphon")
+    async with running(options=ApiOptions(api_keys=frozenset({"sk-secret"}))) as live:
+        refused = await live.client.get("/v1/antiphon/stats")
+        live.client.headers["authorization"] = "Bearer sk-secret"
+        answered = await live.client.get(path)
+    levels = [record.levelname for record in caplog.records if record.name == "antiphon.access"]
+
+    assert [refused.status_code, answered.status_code] == [401, 200]
+    assert levels == ["INFO", "DEBUG"]
