@@ -18,6 +18,12 @@ def base_url() -> str:
 
 
 @pytest.fixture(scope="session")
+def thinking_url() -> str:
+    """A server like the next, whose model thinks where it is asked to think aloud."""
+    return os.environ["THINKING_BASE_URL"]
+
+
+@pytest.fixture(scope="session")
 def scripted_url() -> str:
     """The server whose model says what is written in `tests/live/scripted_model.py`."""
     return os.environ["SCRIPTED_BASE_URL"]

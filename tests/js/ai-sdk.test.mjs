@@ -1,5 +1,5 @@
-// The Vercel AI SDK, through each of its two providers for this API. OPENAI_BASE_URL and
-// SCRIPTED_BASE_URL say where the servers are.
+// The Vercel AI SDK, through each of its two providers for this API; `openai(model)` is over responses.
+// OPENAI_BASE_URL, SCRIPTED_BASE_URL and THINKING_BASE_URL say where the servers are.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -12,7 +12,14 @@ import { z } from "zod";
 const Mood = z.object({ feeling: z.enum(["calm", "merry", "tired"]), certain: z.boolean() });
 const prompt = "How do you feel?";
 // A penalty keeps the small model from repeating itself up to the limit.
-const options = { maxRetries: 0, maxOutputTokens: 300, temperature: 1, frequencyPenalty: 1, seed: 1 };
+const penalised = { maxRetries: 0, maxOutputTokens: 300, temperature: 1, frequencyPenalty: 1, seed: 1 };
+// Over responses the SDK knows neither penalties nor seeds.
+const greedy = {
+  maxRetries: 0,
+  maxOutputTokens: 300,
+  temperature: 0,
+  providerOptions: { openai: { parallelToolCalls: false } },
+};
 const question = { prompt: "What is the weather in San Francisco, CA?", maxRetries: 0 };
 
 const compatible = (baseURL) =>
@@ -23,11 +30,12 @@ const compatible = (baseURL) =>
     includeUsage: true,
     supportsStructuredOutputs: true,
   }).chatModel;
-const official = (baseURL) => createOpenAI({ baseURL, apiKey: "any" }).chat;
+const official = (baseURL) => createOpenAI({ baseURL, apiKey: "any" });
 
-for (const [provider, modelsAt] of [
-  ["openai-compatible", compatible],
-  ["openai.chat", official],
+for (const [provider, modelsAt, options] of [
+  ["openai-compatible", compatible, penalised],
+  ["openai.chat", (baseURL) => official(baseURL).chat, penalised],
+  ["openai", official, greedy],
 ]) {
   const model = modelsAt(process.env.OPENAI_BASE_URL)("gpt-4o-mini");
   const scripted = modelsAt(process.env.SCRIPTED_BASE_URL)("gpt-4o-mini");
@@ -129,5 +137,49 @@ for (const [provider, modelsAt] of [
       assert.match(error.message, /does not exist/);
       return true;
     });
+  });
+}
+
+const openai = official(process.env.SCRIPTED_BASE_URL);
+const sqlTool = (asked) =>
+  openai.tools.customTool({
+    description: "Runs a query.",
+    format: { type: "grammar", syntax: "regex", definition: "SELECT [0-9]" },
+    execute: (query) => {
+      asked.push(query);
+      return "1";
+    },
+  });
+
+for (const store of [true, false]) {
+  test(`openai: custom tool loop, ${store ? "stored" : "not stored"}`, async () => {
+    const asked = [];
+    const result = await generateText({
+      prompt: "Run the query SELECT 1.",
+      maxRetries: 0,
+      model: openai("gpt-4o-mini"),
+      providerOptions: { openai: { store } },
+      tools: { run_sql: sqlTool(asked) },
+      stopWhen: isStepCount(3),
+    });
+
+    assert.deepEqual(asked, ["SELECT 1"]);
+    assert.equal(result.text, "So I was told.");
+  });
+
+  test(`openai: thoughts in a conversation, ${store ? "stored" : "not stored"}`, async () => {
+    const messages = [{ role: "user", content: "Think aloud!" }];
+    const options = {
+      model: official(process.env.THINKING_BASE_URL)("gpt-4o-mini"),
+      providerOptions: { openai: { store, forceReasoning: true, reasoningEffort: "low" } },
+      maxRetries: 0,
+    };
+    const first = await generateText({ ...options, messages });
+    const streamed = streamText({ ...options, messages: [...messages, ...first.response.messages, ...messages] });
+
+    assert.equal(first.text, "So.");
+    assert.ok(first.usage.outputTokenDetails.reasoningTokens > 0);
+    assert.equal(await streamed.text, "So.");
+    assert.deepEqual((await streamed.warnings) ?? [], []);
   });
 }

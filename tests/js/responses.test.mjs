@@ -1,9 +1,10 @@
-// Responses and text completions by the official npm client against a live server.
+// Responses and text completions by the official npm client. OPENAI_BASE_URL, SCRIPTED_BASE_URL and
+// THINKING_BASE_URL say where the servers are.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import OpenAI, { NotFoundError } from "openai";
+import OpenAI, { BadRequestError, NotFoundError } from "openai";
 import { zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
@@ -16,14 +17,20 @@ const weather = {
   strict: true,
   parameters: {
     type: "object",
-    properties: { city: { type: "string" } },
+    // Bounded: the small model may go on for ever.
+    properties: { city: { type: "string", maxLength: 40 } },
     required: ["city"],
     additionalProperties: false,
   },
 };
 
 test("create answers with text and a usage that adds up", async () => {
-  const response = await client.responses.create({ model, input: "Hello!", max_output_tokens: 20 });
+  const response = await client.responses.create({
+    model,
+    input: "Hello!",
+    max_output_tokens: 20,
+    temperature: 0,
+  });
 
   assert.ok(response.output_text);
   const { input_tokens, output_tokens, total_tokens } = response.usage;
@@ -58,12 +65,14 @@ test("parse returns what the schema describes", async () => {
 });
 
 test("a required function is called, streamed too, and its output answered", async () => {
-  const options = { model, input: "The weather in Paris?", tools: [weather], tool_choice: "required" };
+  const greedy = { model, temperature: 0 };
+  const asked = { input: "The weather in Paris?", tools: [weather], tool_choice: "required" };
+  const options = { ...greedy, ...asked, parallel_tool_calls: false };
   const final = await client.responses.stream(options).finalResponse();
   const call = final.output.find((item) => item.type === "function_call");
   const output = { type: "function_call_output", call_id: call.call_id, output: "sunny" };
   const answer = await client.responses.create({
-    model,
+    ...greedy,
     input: [output],
     previous_response_id: final.id,
     max_output_tokens: 10,
@@ -72,6 +81,70 @@ test("a required function is called, streamed too, and its output answered", asy
   assert.equal(typeof JSON.parse(call.arguments).city, "string");
   assert.equal(answer.previous_response_id, final.id);
   assert.ok(answer.output_text);
+});
+
+test("a custom tool is called, streamed too, and its output answered", async () => {
+  const scripted = new OpenAI({ apiKey: "any", maxRetries: 0, baseURL: process.env.SCRIPTED_BASE_URL });
+  const tools = [{ type: "custom", name: "run_sql" }];
+  const input = [{ role: "user", content: "Run the query SELECT 1." }];
+  const whole = await scripted.responses.create({ model, input, tools });
+  const streamed = await scripted.responses.stream({ model, input, tools }).finalResponse();
+  const [call] = streamed.output;
+  const output = { type: "custom_tool_call_output", call_id: call.call_id, output: "1" };
+  const answer = await scripted.responses.create({ model, input: [...input, call, output], tools });
+
+  assert.equal(call.type, "custom_tool_call");
+  assert.equal(call.input, "SELECT 1");
+  assert.equal(whole.output[0].input, call.input);
+  assert.equal(answer.output_text, "So I was told.");
+});
+
+test("thoughts are an item of their own, streamed too, and accepted where they are sent back", async () => {
+  const thinking = new OpenAI({ apiKey: "any", maxRetries: 0, baseURL: process.env.THINKING_BASE_URL });
+  const input = [{ role: "user", content: "Think aloud!" }];
+  const whole = await thinking.responses.create({ model, input });
+  const stream = thinking.responses.stream({ model, input });
+  let thought = "";
+  stream.on("response.reasoning_text.delta", (event) => {
+    thought += event.delta;
+  });
+  const streamed = await stream.finalResponse();
+  const again = await thinking.responses.create({ model, input: [...input, ...streamed.output, ...input] });
+
+  const texts = ({ output }) => output.map((item) => [item.type, item.content.map((part) => part.text)]);
+  assert.equal(thought, "Hm.");
+  assert.deepEqual(texts(streamed), [
+    ["reasoning", ["Hm."]],
+    ["message", ["So."]],
+  ]);
+  assert.deepEqual(texts(streamed), texts(whole));
+  assert.equal(again.output_text, "So.");
+});
+
+test("the tokens of an input are counted as they are charged", async () => {
+  const counted = await client.responses.inputTokens.count({ model, input: "Hello!" });
+  const response = await client.responses.create({ model, input: "Hello!", max_output_tokens: 3 });
+
+  assert.equal(counted.input_tokens, response.usage.input_tokens);
+});
+
+test("an answer that is cut is incomplete, and says why", async () => {
+  const options = { model, input: "Hello!", max_output_tokens: 3, ignore_eos: true };
+  const whole = await client.responses.create(options);
+  const streamed = await client.responses.stream(options).finalResponse();
+
+  for (const response of [whole, streamed]) {
+    assert.equal(response.status, "incomplete");
+    assert.equal(response.incomplete_details.reason, "max_output_tokens");
+  }
+});
+
+test("tools of a server are refused by name", async () => {
+  await assert.rejects(client.responses.create({ model, input: "Hi", tools: [{ type: "web_search" }] }), (error) => {
+    assert.ok(error instanceof BadRequestError);
+    assert.equal(error.param, "tools[0].type");
+    return true;
+  });
 });
 
 test("a stored response is retrieved, its items listed, and deleted", async () => {

@@ -69,7 +69,9 @@ class Client:
 
 CLIENTS = (
     Client("openai for Python", "clients", "test_openai.py", ("openai",)),
+    Client("openai for Python, responses", "clients", "test_openai_responses.py", ("openai",)),
     Client("openai for JavaScript", "npm", "openai.test.mjs", ("openai",)),
+    Client("openai for JavaScript, responses", "npm", "responses.test.mjs", ("openai",)),
     Client(
         "LangChain", "clients", "test_langchain.py", ("langchain-openai", "langchain-tests", "langchain-core")
     ),
@@ -79,6 +81,27 @@ CLIENTS = (
     Client("OpenAI Agents SDK", "clients", "test_openai_agents.py", ("openai-agents",)),
     Client("llm", "clients", "test_llm.py", ("llm",)),
 )
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The base URLs of the servers that the tests talk to."""
+
+    model: str
+    """It has the real default model."""
+    scripted: str
+    """Its model knows its answers by heart."""
+    thinking: str
+    """So does this one, which thinks before it speaks where it is asked to."""
+
+    def environment(self) -> dict[str, str]:
+        """By which the tests find them."""
+        return {
+            "OPENAI_BASE_URL": self.model,
+            "SCRIPTED_BASE_URL": self.scripted,
+            "THINKING_BASE_URL": self.thinking,
+            "OPENAI_API_KEY": "any",
+        }
 
 
 @dataclass(frozen=True)
@@ -96,15 +119,14 @@ def environment(name: str) -> Path:
     return ROOT / ".venv" / name / "bin"
 
 
-def run(client: Client, base_url: str, scripted_url: str) -> Run:
+def run(client: Client, servers: Servers) -> Run:
     """Run a client's tests against these servers."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         done = subprocess.run(
             client.command(report),
             cwd=ROOT,
-            env=os.environ
-            | {"OPENAI_BASE_URL": base_url, "SCRIPTED_BASE_URL": scripted_url, "OPENAI_API_KEY": "any"},
+            env=os.environ | servers.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -146,9 +168,14 @@ def recorded() -> dict[str, dict[str, dict[str, str]]]:
 def main() -> int:
     """Run everything and write the record; 1 when something failed."""
     record, failed = {}, False
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server, scripted_server() as url:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(Path(folder)) as server,
+        scripted_server() as scripted,
+        scripted_server(thinks=True) as thinking,
+    ):
         for client in CLIENTS:
-            done = run(client, server.base_url, url)
+            done = run(client, Servers(server.base_url, scripted, thinking))
             record[client.name] = {
                 "versions": client.versions(),
                 "results": dict(sorted(done.results.items())),

@@ -20,12 +20,17 @@ from antiphon.core.generation import GenerationRequest
 from antiphon.engine.backends.fake import FakeChatTemplate, FakeEngine, FakeTokenizer, Script, improvise, say
 from antiphon.engine.backends.fake.language import TURN_START
 from antiphon.service.generations import ModelParts
+from antiphon.store.memory import MemoryStore
 
 
 def call(name: str, **arguments: object) -> str:
     """A call in the syntax in which models write it."""
-    text = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
-    return f"<tool_call>\n{text}\n</tool_call>"
+    return written_call(name, json.dumps(arguments, ensure_ascii=False))
+
+
+def written_call(name: str, arguments: str) -> str:
+    """The same, with the very text of its arguments: of a custom tool it has no white space."""
+    return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
 
 
 JOKE = {"setup": "Why did the cat sit on the book?", "punchline": "It had been asked to read."}
@@ -35,6 +40,8 @@ ANSWERS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("magic_function(3)",), call("magic_function", input=3)),
     (("magic_function_no_args()",), call("magic_function_no_args")),
     (("weather in San Francisco",), call("get_weather", location="San Francisco, CA")),
+    (("SELECT 1",), written_call("run_sql", '{"input":"SELECT 1"}')),
+    (("aloud",), "<think>\nHm.\n</think>\n\nSo."),
     (("你好啊集团",), call("unicode_customer", customer_name="你好啊集团", description="Trade")),
     (
         ("こんにちは株式会社",),
@@ -62,28 +69,34 @@ def recite(request: GenerationRequest, choice: int) -> Script:
 
 
 @contextlib.contextmanager
-def scripted_server() -> Iterator[str]:
-    """The base URL of such a server, which runs in a thread until the block ends."""
+def scripted_server(*, thinks: bool = False) -> Iterator[str]:
+    """The base URL of such a server, which runs in a thread until the block ends.
+
+    If the model `thinks`, what it recites between tags is not part of what it says.
+    """
+    template = FakeChatTemplate(("<think>", "</think>") if thinks else None)
     started: Future[int] = Future()
     ending: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(started, ending)))
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(template, started, ending)))
     thread.start()
+    loop, shutdown = ending.result(30)
     try:
-        loop, shutdown = ending.result(30)
         yield f"http://127.0.0.1:{started.result(30)}/v1"
-        loop.call_soon_threadsafe(shutdown.set)
     finally:
+        loop.call_soon_threadsafe(shutdown.set)
         thread.join(30)
 
 
 async def _serve(
-    started: "Future[int]", ending: "Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]"
+    template: FakeChatTemplate,
+    started: "Future[int]",
+    ending: "Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]",
 ) -> None:
     shutdown = asyncio.Event()
     ending.set_result((asyncio.get_running_loop(), shutdown))
-    parts = ModelParts(FakeEngine(recite, model="scripted"), FakeTokenizer(), FakeChatTemplate())
+    parts = ModelParts(FakeEngine(recite, model="scripted"), FakeTokenizer(), template)
     await parts.engine.start()
-    app, _ = build_app(Settings(), parts)
+    app, _ = build_app(Settings(), parts, MemoryStore())
     try:
         await serve(app, "127.0.0.1", 0, started.set_result, shutdown=shutdown, grace_s=5.0)
     finally:

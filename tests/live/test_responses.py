@@ -1,50 +1,20 @@
-"""Responses and text completions through the official Python client, against the real model."""
+"""Responses and text completions through the official Python client, against the real model.
 
-import json
+What any client of theirs does is in `tests/clients/test_openai_responses.py`.
+"""
+
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
-import openai
 import pytest
-from openai import AsyncOpenAI, OpenAI
-from openai.types.responses import FunctionToolParam, ResponseFunctionToolCall
-from pydantic import BaseModel
+from openai import OpenAI
 
 from tests.live.server_process import ServerProcess, running
 
 pytestmark = [pytest.mark.live, pytest.mark.model, pytest.mark.timeout(300)]
 
 MODEL = "gpt-4o-mini"
-WEATHER: FunctionToolParam = {
-    "type": "function",
-    "name": "weather",
-    "description": "The weather of a city.",
-    "strict": True,
-    "parameters": {
-        "type": "object",
-        "properties": {"city": {"type": "string"}},
-        "required": ["city"],
-        "additionalProperties": False,
-    },
-}
-
-
-class Mood(BaseModel):
-    """A small structured answer."""
-
-    feeling: Literal["calm", "merry", "tired"]
-    certain: bool
-
-
-def test_create_answers_with_text(client: OpenAI) -> None:
-    """And a usage that adds up."""
-    response = client.responses.create(model=MODEL, input="Hello!", max_output_tokens=20)
-
-    assert response.output_text
-    assert response.status in ("completed", "incomplete")
-    assert response.usage is not None
-    assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
 
 
 def test_response_says_what_chat_says(client: OpenAI) -> None:
@@ -61,80 +31,6 @@ def test_response_says_what_chat_says(client: OpenAI) -> None:
     assert response.usage is not None
     assert completion.usage is not None
     assert response.usage.input_tokens == completion.usage.prompt_tokens
-
-
-def test_stream_helper_arrives_at_the_whole_answer(client: OpenAI) -> None:
-    """Deltas join to the text; the final response is complete."""
-    deltas = []
-    with client.responses.stream(
-        model=MODEL, input="Hello!", text_format=Mood, max_output_tokens=200, temperature=0
-    ) as stream:
-        for event in stream:
-            if event.type == "response.output_text.delta":
-                deltas.append(event.delta)
-        final = stream.get_final_response()
-
-    assert "".join(deltas) == final.output_text
-    assert isinstance(final.output_parsed, Mood)
-
-
-async def test_raw_stream_ends_in_one_last_event(server: ServerProcess) -> None:
-    """For consumers that read events themselves; numbers have no gap."""
-    async with AsyncOpenAI(base_url=server.base_url, api_key="any", max_retries=0) as client:
-        stream = await client.responses.create(
-            model=MODEL, input="Hello!", stream=True, max_output_tokens=5, extra_body={"ignore_eos": True}
-        )
-        events = [event async for event in stream]
-
-    assert [event.sequence_number for event in events] == list(range(len(events)))
-    assert [event.type for event in events[:2]] == ["response.created", "response.in_progress"]
-    assert events[-1].type == "response.incomplete"
-    assert events[-1].response.incomplete_details is not None
-    assert events[-1].response.incomplete_details.reason == "max_output_tokens"
-
-
-def test_parse_returns_the_model(client: OpenAI) -> None:
-    """What the schema describes."""
-    response = client.responses.parse(model=MODEL, input="How are you?", text_format=Mood)
-
-    assert isinstance(response.output_parsed, Mood)
-
-
-def test_a_function_is_called_and_its_output_answered(client: OpenAI) -> None:
-    """The loop that agents run: call, output, answer; by items, and by the stored response."""
-    response = client.responses.create(
-        model=MODEL,
-        input="How is the weather in Paris?",
-        tools=[WEATHER],
-        tool_choice={"type": "function", "name": "weather"},
-    )
-    (call,) = [item for item in response.output if isinstance(item, ResponseFunctionToolCall)]
-    output: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
-    asked: Any = {"role": "user", "content": "How is the weather in Paris?"}
-    more: dict[str, Any] = {"model": MODEL, "max_output_tokens": 20, "extra_body": {"seed": 1}}
-    replayed_input: Any = [asked, *(item.to_dict() for item in response.output), output]
-    replayed = client.responses.create(input=replayed_input, **more)
-    continued = client.responses.create(input=[output], previous_response_id=response.id, **more)
-
-    assert call.name == "weather"
-    assert isinstance(json.loads(call.arguments)["city"], str)
-    assert replayed.output_text == continued.output_text
-
-
-def test_stored_responses_are_found_and_forgotten(client: OpenAI) -> None:
-    """By the client's own methods."""
-    response = client.responses.create(
-        model=MODEL, input="Hello!", max_output_tokens=5, metadata={"topic": "greeting"}
-    )
-    kept = client.responses.retrieve(response.id)
-    items = list(client.responses.input_items.list(response.id))
-    client.responses.delete(response.id)
-
-    assert kept.output_text == response.output_text
-    assert kept.metadata == {"topic": "greeting"}
-    assert [item.type for item in items] == ["message"]
-    with pytest.raises(openai.NotFoundError):
-        client.responses.retrieve(response.id)
 
 
 def test_logprobs_come_with_the_text(client: OpenAI) -> None:

@@ -24,12 +24,15 @@ class TextServer:
     """A fake engine behind the use case "continue these texts"."""
 
     def __init__(
-        self, script: Callable[[GenerationRequest, int], Script], admission: Admission | None = None
+        self,
+        script: Callable[[GenerationRequest, int], Script],
+        admission: Admission | None = None,
+        template: FakeChatTemplate | None = None,
     ) -> None:
         self.engine = FakeEngine(script, context_length=64)
         self.admission = admission or Admission()
         models = ModelRegistry(self.engine.info, 0, {})
-        parts = ModelParts(self.engine, FakeTokenizer(), FakeChatTemplate())
+        parts = ModelParts(self.engine, FakeTokenizer(), template or FakeChatTemplate())
         self.texts = TextCompletions(parts, models, self.admission)
 
     async def open(self, *prompts: str | tuple[int, ...], **options: object) -> Answer:
@@ -63,6 +66,18 @@ async def test_one_prompt_is_continued_as_it_is() -> None:
         Completed(Usage(prompt_tokens=4, completion_tokens=7)),
     ]
     assert server.idle
+
+
+async def test_what_a_model_thinks_is_text_here() -> None:
+    """No template says where a block begins, so none is taken out or counted apart."""
+    said = "<think>Hm. Stop?</think>So."
+    server = TextServer(lambda *_: say(said), template=FakeChatTemplate(("<think>", "</think>")))
+    events = await server.answer("Once")
+    stopped = await server.answer("Once", stop=("Stop",))
+
+    assert text_of(events, 0) == said
+    assert events[-1] == Completed(Usage(prompt_tokens=4, completion_tokens=len(said)))
+    assert text_of(stopped, 0) == "<think>Hm. "
 
 
 async def test_choices_are_numbered_through_all_prompts() -> None:
