@@ -24,6 +24,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from uuid import uuid4
 
 import jsonschema
 import pytest
@@ -71,8 +72,8 @@ class EngineCase:
     """No single answer takes longer than this."""
 
     def request(self, question: str = "Count the birds.", **changes: object) -> GenerationRequest:
-        """A short request with some fields changed."""
-        request = GenerationRequest("test", self.prompt(question), max_tokens=12)
+        """A short request with some fields changed; what is left of another is never taken for it."""
+        request = GenerationRequest(uuid4().hex, self.prompt(question), max_tokens=12)
         return replace(request, **changes)  # type: ignore[arg-type]
 
     async def answer(self, request: GenerationRequest) -> list[EngineEvent]:

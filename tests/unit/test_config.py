@@ -82,10 +82,14 @@ def test_texts_become_the_type_of_the_setting() -> None:
         ({"autoscale": "3:2"}, {}, "autoscale: expected LEAST:MOST, such as 1:8"),
         ({"autoscale": "1:8", "replicas": "2"}, {}, "autoscale: give it or replicas, not both"),
         ({}, {"ANTIPHON_API_KEY": "two words"}, "api_key: a key is printable ASCII without spaces"),
+        ({"url": "http://127.0.0.1:1"}, {}, "url: only for the engine vllm"),
+        ({"engine": "vllm", "url": "127.0.0.1:1"}, {}, "url: a URL begins with http:// or https://"),
+        ({"engine": "vllm", "vllm_arg": ["tensor_parallel_size"]}, {}, "vllm_arg: tensor_parallel_size is"),
+        ({"engine": "vllm", "vllm_arg": ["a=1"]}, {"ANTIPHON_ENGINE_URL": "http://h"}, "vllm_arg: the vLLM"),
     ],
 )
 def test_wrong_values_name_their_source(
-    flags: dict[str, str], environment: dict[str, str], message: str
+    flags: dict[str, object], environment: dict[str, str], message: str
 ) -> None:
     """One line: where the value came from and what would be right."""
     with pytest.raises(ConfigError) as caught:
@@ -184,7 +188,7 @@ def test_every_setting_has_a_help_text_and_secrets_have_no_flag() -> None:
     settings = describe_settings()
 
     assert all(setting.help and setting.allowed for setting in settings)
-    assert [setting.name for setting in settings if setting.flag is None] == ["api_key"]
+    assert [setting.name for setting in settings if setting.flag is None] == ["api_key", "engine_key"]
 
 
 @pytest.mark.parametrize(

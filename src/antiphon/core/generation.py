@@ -13,11 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 EndReason = Literal["stop", "length"]
-EngineFeature = Literal[
-    "constraints", "scored_constraints", "constraints_with_minimum", "priority", "scored_prompts"
-]
-"""What some engine cannot do: constraints at all, with logprobs, with `min_tokens`; any `priority` but 0;
-`prompt_logprobs`."""
+EngineFeature = Literal["constraints", "scored_constraints", "constraints_with_minimum", "priority"]
+"""What some engine cannot do: constraints at all, with logprobs, with `min_tokens`; any `priority` but 0."""
 
 PhaseName = Literal["compile", "queue", "prefill", "decode"]
 PhaseEnd = Literal["went_on", "finished", "cancelled", "failed"]

@@ -154,8 +154,6 @@ class Generations:
         lacks = self._parts.engine.info.lacks
         if "priority" in lacks and tokens.priority:
             raise UnsupportedParameter("service_tier", "The engine of this server has one queue for all.")
-        if "scored_prompts" in lacks and tokens.prompt_logprobs is not None:
-            raise UnsupportedParameter("logprobs", "The engine of this server scores no prompts ('echo').")
         if tokens.constraint is None:
             return
         if "scored_constraints" in lacks and tokens.sampling.top_logprobs is not None:

@@ -11,6 +11,7 @@ Source: `vllm/entrypoints/openai/completion/protocol.py` and `serving.py` of vLL
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import httpx
@@ -70,12 +71,14 @@ class RemoteVllm:
         """Generate one choice; see `TokenSource.pieces`."""
         body = completion_body(self._model, ask)
         try:
+            scores = () if ask.prompt_logprobs is None else await self._prompt_scores(ask)
             async with self._client.stream("POST", "/v1/completions", json=body) as response:
                 await _check(response)
                 async for event in _events(response):
                     piece = piece_of(event, ask.sampling["logprobs"])
                     if piece is not None:
-                        yield piece
+                        yield replace(piece, prompt_scores=scores)
+                        scores = ()
         except httpx.HTTPError as error:
             raise SourceFailed(f"{type(error).__name__} while the server answered") from None
 
@@ -95,6 +98,17 @@ class RemoteVllm:
         response.raise_for_status()
         return response.json()
 
+    async def _prompt_scores(self, ask: Ask) -> tuple[TokenLogprob, ...]:
+        """In a request of its own: the server tells them in no stream."""
+        body = completion_body(self._model, ask) | {"stream": False, "max_tokens": 1, "min_tokens": 0}
+        del body["stream_options"]
+        body.pop("logprobs", None)
+        response = await self._client.post(
+            "/v1/completions", json=body | {"prompt_logprobs": ask.prompt_logprobs}
+        )
+        await _check(response)
+        return prompt_scores_of(ask, response.json())
+
     async def _check_vocabulary(self) -> None:
         """The server's tokens must be those of the model folder here.
 
@@ -111,7 +125,7 @@ class RemoteVllm:
 
     async def _lacks(self) -> tuple[EngineFeature, ...]:
         """What the server refuses, by trying it."""
-        lacks: list[EngineFeature] = ["scored_constraints", "constraints_with_minimum", "scored_prompts"]
+        lacks: list[EngineFeature] = ["scored_constraints", "constraints_with_minimum"]
         if not await self._can(priority=1):
             lacks.append("priority")
         if not await self._can(constraint=_EITHER):
@@ -188,6 +202,21 @@ def piece_of(event: Mapping[str, Any], top: int | None) -> Piece | None:
     details = (event.get("usage") or {}).get("prompt_tokens_details") or {}
     scores = () if top is None else _scores(choice["logprobs"], tokens, top)
     return Piece(tuple(tokens), scores, reason, details.get("cached_tokens") or 0)
+
+
+def prompt_scores_of(ask: Ask, answer: Mapping[str, Any]) -> tuple[TokenLogprob, ...]:
+    """What a whole answer says of its prompt; nothing precedes the first token."""
+    rows = answer["choices"][0]["prompt_logprobs"]
+    rest = (
+        _score(
+            token,
+            row[str(token)]["logprob"],
+            {id: scored["logprob"] for id, scored in row.items()},
+            ask.prompt_logprobs or 0,
+        )
+        for token, row in zip(ask.prompt[1:], rows[1:], strict=True)
+    )
+    return (TokenLogprob(ask.prompt[0], None), *rest)
 
 
 def _scores(told: Mapping[str, Any], tokens: list[int], top: int) -> tuple[TokenLogprob, ...]:

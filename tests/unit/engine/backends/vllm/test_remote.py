@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from antiphon.core.generation import Constraint, GenerationRequest, SamplingParams, TokenLogprob
-from antiphon.engine.backends.vllm.remote import completion_body, piece_of
+from antiphon.engine.backends.vllm.remote import completion_body, piece_of, prompt_scores_of
 from antiphon.engine.backends.vllm.sampling import sampling_of, seed_of
 from antiphon.engine.backends.vllm.source import Ask, Piece, SourceFailed
 
@@ -90,3 +90,14 @@ def test_what_is_no_answer_fails(told: dict[str, Any]) -> None:
     """An error in mid-stream, a server too old to tell ids, a choice it gave up on."""
     with pytest.raises(SourceFailed):
         piece_of(told, None)
+
+
+def test_prompt_is_scored_by_token_id() -> None:
+    """The best first; its first token has nothing to say."""
+    row = {"6": {"logprob": -2.0, "rank": 3}, "9": {"logprob": -0.5, "rank": 1}}
+    answer = {"choices": [{"prompt_logprobs": [None, row]}]}
+
+    assert prompt_scores_of(replace(ASK, prompt_logprobs=1), answer) == (
+        TokenLogprob(5, None),
+        TokenLogprob(6, -2.0, ((9, -0.5),)),
+    )
