@@ -20,7 +20,7 @@ from antiphon.api import errors as http
 from antiphon.api.legacy.fields import FIELDS as LEGACY_FIELDS
 from antiphon.api.responses.fields import FIELDS as RESPONSE_FIELDS
 from antiphon.api.wire.fields import FIELDS, Field
-from antiphon.config import Setting, describe_settings
+from antiphon.config import Setting, describe_model_settings, describe_settings
 from antiphon.core import errors as core
 from antiphon.models import gguf_support
 from antiphon.models.catalogue import CATALOGUE, DEFAULT_MODEL
@@ -102,7 +102,8 @@ def _settings() -> str:
         (_code(setting.name), _flag(setting), _default(setting), setting.allowed, setting.help)
         for setting in describe_settings()
     ]
-    return _page(
+    own = [(_code(key.name), _default(key), key.allowed, key.help) for key in describe_model_settings()]
+    page = _page(
         "Settings",
         """A value comes from the flag of `antiphon serve`,
 else from the environment (the name in capitals after `ANTIPHON_`: `ANTIPHON_PORT`; lists with commas),
@@ -112,6 +113,17 @@ Keys have no flag, since command lines are visible to everyone on a machine.""",
         ("Setting", "Flag", "Default", "Value", "Meaning"),
         rows,
     )
+    table = [_row(("Key", "Default", "Value", "Meaning")), _row(["---"] * 4), *map(_row, own)]
+    return page + _MODEL_TABLES + "\n".join(table) + "\n"
+
+
+_MODEL_TABLES = """
+## Models with settings of their own
+
+The settings file may have a table for each model, whose name is what the API calls it.
+Defaults hold for requests that do not say otherwise.
+
+"""
 
 
 def _flag(setting: Setting) -> str:
@@ -125,7 +137,9 @@ def _flag(setting: Setting) -> str:
 def _default(setting: Setting) -> str:
     if isinstance(setting.default, bool):
         return _code(str(setting.default).lower())
-    return "—" if setting.default in ((), "") else _code(str(setting.default))
+    if isinstance(setting.default, tuple) and setting.default:
+        return _codes(setting.default)
+    return "—" if setting.default in ((), "", None, {}) else _code(str(setting.default))
 
 
 def _errors() -> str:

@@ -39,7 +39,7 @@ FENCES = {
     "uvicorn": ("api/",),
     "uvloop": ("api/",),
     "httptools": ("api/",),
-    "msgspec": ("api/", "engine/", "store/", "config.py"),
+    "msgspec": ("api/", "engine/", "store/", "config.py", "model_settings.py"),
     "pytest": ("pytest_plugin.py",),
     "typer": ("cli/",),
     "rich": ("cli/",),

@@ -138,6 +138,7 @@ function Dashboard() {
               ))}
             </div>
             <div class="tables">
+              <ModelTable newest={newest} />
               <CountTable
                 title="Requests"
                 head={["Method", "Route", "Status"]}
@@ -182,6 +183,51 @@ function Tiles({ newest }: { newest: Snapshot }) {
         </div>
       ))}
     </dl>
+  );
+}
+
+const STATES = { loaded: "in memory", loading: "loading", unloaded: "not loaded", down: "not ready" };
+
+/** A model that is not loaded is loaded by the next request for it. */
+function stateOf(newest: Snapshot, is: Passes): keyof typeof STATES {
+  if (!total(newest, "antiphon_engine_ready", is)) return "down";
+  if (total(newest, "antiphon_model_loaded", is)) return "loaded";
+  return total(newest, "antiphon_model_requests_awaiting", is) ? "loading" : "unloaded";
+}
+
+function ModelTable({ newest }: { newest: Snapshot }) {
+  const rows = (newest.series["antiphon_engine_ready"] ?? []).map(([{ model }]) => {
+    const is: Passes = (labels) => labels["model"] === model;
+    const of = (name: string) => total(newest, name, is).toLocaleString();
+    const running = of("antiphon_engine_running");
+    return [model ?? "", STATES[stateOf(newest, is)], running, of("antiphon_completion_tokens_total")];
+  });
+  return (
+    <section aria-label="Models">
+      <h2>Models</h2>
+      <div class="wide" tabIndex={0} role="region" aria-label="Models, table">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Model</th>
+              <th scope="col">State</th>
+              <th scope="col">Running</th>
+              <th scope="col">Tokens generated</th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map(([model, state, running, tokens]) => (
+              <tr key={model}>
+                <td>{model}</td>
+                <td>{state}</td>
+                <td class="count">{running}</td>
+                <td class="count">{tokens}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
   );
 }
 

@@ -10,46 +10,26 @@ Invariant: a stop signal at any moment ends the process without a traceback and 
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
-from importlib.util import find_spec
-from pathlib import Path
 
 from antiphon.api.app import ApiApp, ApiOptions, Services, create_app, create_metrics_app
 from antiphon.api.options import LOOPBACK_HOSTS
 from antiphon.api.server import new_event_loop, serve, served
-from antiphon.config import (
-    Settings,
-    cache_folder,
-    hub_options,
-    is_loopback,
-    servers_folder,
-    traces_wanted,
-)
+from antiphon.assembly import AssembledModel, OpenProgress, StartError, assembled
+from antiphon.config import Settings, is_loopback, servers_folder
 from antiphon.core.errors import EngineUnavailable
-from antiphon.core.ports import CompletionStore, Engine
-from antiphon.engine.backends.fake import ScriptSource, fake_parts, improvise
-from antiphon.engine.backends.vllm.program import VllmProgram
-from antiphon.engine.client import EngineClient
-from antiphon.engine.process import EngineOptions
-from antiphon.models.chat_template import load_chat_template
-from antiphon.models.errors import ModelError
-from antiphon.models.folder import DESCRIBED, OPENVINO, SAFETENSORS, PreparedModel
-from antiphon.models.prepare import prepare
-from antiphon.models.progress import Progress, Silent
-from antiphon.models.tokenizer import load_tokenizer
+from antiphon.core.ports import CompletionStore
+from antiphon.engine.backends.fake import ScriptSource, improvise
 from antiphon.servers import announced
 from antiphon.service.admission import Admission, AdmissionOptions
 from antiphon.service.completions import Completions, CompletionsOptions
-from antiphon.service.generations import ModelParts
 from antiphon.service.health import Health
-from antiphon.service.models import ModelRegistry
+from antiphon.service.models import ModelEntry, ModelRegistry, PerModel
 from antiphon.service.stored import StoredCompletions
 from antiphon.service.text_completions import TextCompletions
 from antiphon.service.tokenization import Tokenization
@@ -58,18 +38,11 @@ from antiphon.stores import opened_store
 from antiphon.telemetry.lag import lag_measured
 from antiphon.telemetry.logs import configure_logging
 from antiphon.telemetry.metrics import Metrics
-from antiphon.telemetry.traces import NO_TRACES, Traces
 
 logger = logging.getLogger(__name__)
 
-OpenProgress = Callable[[], AbstractContextManager[Progress]]
-
 _SAME_SIGNAL_S = 1.0
 """A signal to a process group may come twice, from the sender and passed on by make or a shell."""
-
-
-class StartError(Exception):
-    """The server cannot start; the text is one line for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +59,8 @@ class Serving:
     """How many keys open it; with none, no key is asked for."""
     playground: bool = False
     """There is a page for people at the root."""
+    others: tuple[str, ...] = ()
+    """Further models, which are loaded when they are asked for."""
 
 
 def run(
@@ -103,18 +78,17 @@ def run(
     configure_logging(settings.log_level, settings.log_format)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _check_address(settings.host, settings.port)
-    try:
-        parts = _load_parts(settings, open_progress, script)
-    except ModelError as error:
-        raise StartError(str(error)) from error
+    models = assembled(settings, open_progress, script)
     runner = asyncio.Runner(loop_factory=new_event_loop)
     with ExitStack() as announcement, runner, suppress(asyncio.CancelledError):
 
         def tell(serving: Serving) -> None:
-            announcement.enter_context(announced(servers_folder(), serving.base_url, serving.model))
+            announcement.enter_context(
+                announced(servers_folder(), serving.base_url, serving.model, serving.others)
+            )
             on_ready(serving)
 
-        runner.run(_serve(settings, parts, tell))
+        runner.run(_serve(settings, models, tell))
 
 
 def _check_address(host: str, port: int) -> None:
@@ -134,146 +108,12 @@ def _cannot_listen(host: str, port: int, error: OSError) -> StartError:
     )
 
 
-def _load_parts(settings: Settings, open_progress: OpenProgress, script: ScriptSource) -> ModelParts:
-    """Everything it takes to talk to the model, the engine not yet started.
-
-    Raises:
-        ModelError: the model cannot be served.
-    """
-    traces = open_traces(settings)
-    if settings.engine == "fake":
-        return ModelParts(*fake_parts(script), traces)
-    template = Path(settings.chat_template).expanduser() if settings.chat_template else None
-    form = OPENVINO if settings.engine != "vllm" else DESCRIBED if settings.url else SAFETENSORS
-    with open_progress() as progress:
-        model = prepare(settings.model, cache_folder(), progress, hub=hub_options(), form=form)
-    chat_template = load_chat_template(model.folder, template)
-    engine = _model_engine(settings, model, traces)
-    return ModelParts(engine, load_tokenizer(model.folder), chat_template, traces)
-
-
-def _model_engine(settings: Settings, model: PreparedModel, traces: Traces) -> Engine:
-    match settings.engine:
-        case "ray":
-            return _ray_engine(settings, model)
-        case "vllm":
-            return _vllm_engine(settings, model, traces)
-        case _:
-            return _engine(settings, model, traces)
-
-
-def open_traces(settings: Settings) -> Traces:
-    """Where traces go, to be closed in the end; nowhere unless that was asked for.
-
-    Raises:
-        StartError: the setting asks for them, and what sends them is not installed.
-    """
-    if not traces_wanted(settings):
-        return NO_TRACES
-    try:
-        from antiphon.telemetry.otel import OtelTraces, exporter_to  # OpenTelemetry is an extra.
-    except ModuleNotFoundError:
-        if settings.otlp_endpoint:
-            raise StartError("traces are an extra: pip install 'antiphon[otel]'") from None
-        logger.warning("traces: OTEL_* variables ask for them, which takes: pip install 'antiphon[otel]'")
-        return NO_TRACES
-    return OtelTraces(exporter_to(settings.otlp_endpoint))
-
-
-def _engine(settings: Settings, model: PreparedModel, traces: Traces = NO_TRACES) -> EngineClient:
-    """An engine for a model that is on this machine, not yet started."""
-    return EngineClient(
-        EngineOptions(
-            folder=model.folder,
-            model_id=model.id,
-            digest=model.digest,
-            context_length=model.context_length,
-            eos_token_ids=model.eos_token_ids,
-            kv_cache_bytes=settings.kv_cache_mib << 20,
-            kv_cache_type=settings.kv_cache_type,
-            threads=settings.threads,
-            jump_forward=settings.jump_forward,
-        ),
-        on_phases=traces.engine_phases if traces.on else None,
-    )
-
-
-def replica_engine(settings: Settings) -> Engine:
-    """The engine of a replica, made on its node of a cluster: it fetches and prepares the model there.
-
-    Raises:
-        ModelError: the model cannot be served.
-    """
-    return _engine(settings, prepare(settings.model, cache_folder(), Silent(), hub=hub_options()))
-
-
-def _vllm_engine(settings: Settings, model: PreparedModel, traces: Traces) -> Engine:
-    """vLLM in the engine's process, or a server of its own reached from there; not yet started.
-
-    Raises:
-        StartError: what it takes is not installed.
-    """
-    wanted, name = ("httpx", "'antiphon[vllm]'") if settings.url else ("vllm", "vllm")
-    if find_spec(wanted) is None:
-        raise StartError(f"the engine vllm needs {wanted}: pip install {name} (docs/guides/vllm.md)")
-    return EngineClient(
-        VllmProgram(
-            folder=model.folder,
-            model_id=model.id,
-            digest=model.digest,
-            context_length=model.context_length,
-            vocab_size=model.vocab_size,
-            eos_token_ids=model.eos_token_ids,
-            kv_cache_bytes=settings.kv_cache_mib << 20,
-            threads=settings.threads,
-            arguments=dict(argument.split("=", 1) for argument in settings.vllm_arg),
-            url=settings.url,
-            key=settings.engine_key,
-        ),
-        on_phases=traces.engine_phases if traces.on else None,
-    )
-
-
-def _ray_engine(settings: Settings, model: PreparedModel) -> Engine:
-    """Engines on a Ray cluster, not yet started.
-
-    Raises:
-        StartError: Ray is not installed.
-    """
-    try:
-        from antiphon.engine.backends.ray.client import (  # Ray is an extra.
-            RayEngine,
-            RayOptions,
-            application_name,
-        )
-    except ModuleNotFoundError:
-        raise StartError("the engine ray is an extra: pip install 'antiphon[ray]'") from None
-    least, most = settings.replica_bounds
-    cores = settings.threads or max(1, (os.cpu_count() or 1) // most)
-    # No more than an engine needs: keys and addresses stay here.
-    own = Settings(
-        model=settings.model,
-        threads=cores,
-        kv_cache_mib=settings.kv_cache_mib,
-        kv_cache_type=settings.kv_cache_type,
-    )
-    options = RayOptions(
-        name=application_name(model.id, (model.digest, own)),
-        address=settings.ray_address or None,
-        replicas=least,
-        max_replicas=most,
-        cpus=cores,
-        drain_s=settings.drain_s,
-    )
-    return RayEngine(partial(replica_engine, own), options)
-
-
 async def _serve(
     settings: Settings,
-    parts: ModelParts,
+    models: Sequence[AssembledModel],
     on_ready: Callable[[Serving], None],
 ) -> None:
-    """Open the store, start the engine, listen, and end all in order.
+    """Open the store, start the first model's engine, listen, and end all in order.
 
     Raises:
         StartError: the store cannot be opened, the engine cannot load the model, or the port is
@@ -283,15 +123,15 @@ async def _serve(
     stop = StopSignals()
     try:
         async with opened_store(settings) as store:
-            await parts.engine.start()
+            await models[0].parts.engine.start()
             metrics = Metrics()
-            app, registry = build_app(settings, parts, store, metrics)
+            app, registry = build_app(settings, models, store, metrics)
 
             def announce(port: int) -> None:
                 stop.gentle = True
                 on_ready(_describe(settings, registry, port))
 
-            async with lag_measured(metrics), _metrics_served(settings, metrics):
+            async with lag_measured(metrics), _metrics_served(settings, metrics), models[0].watched():
                 await serve(
                     app,
                     settings.host,
@@ -303,12 +143,13 @@ async def _serve(
     except StoreError as error:
         raise StartError(f"store: {error}") from error
     except EngineUnavailable:
-        raise StartError(f"{settings.model}: the engine cannot load this model (the log says why)") from None
+        name = settings.model[0]
+        raise StartError(f"{name}: the engine cannot load this model (the log says why)") from None
     except OSError as error:
         raise _cannot_listen(settings.host, settings.port, error) from error
     finally:
-        await parts.engine.aclose()
-        await asyncio.to_thread(parts.traces.close)
+        await asyncio.gather(*(model.parts.engine.aclose() for model in models))
+        await asyncio.to_thread(models[0].parts.traces.close)
 
 
 @asynccontextmanager
@@ -333,35 +174,52 @@ async def _metrics_served(settings: Settings, metrics: Metrics) -> AsyncIterator
 
 def build_app(
     settings: Settings,
-    parts: ModelParts,
+    models: Sequence[AssembledModel],
     store: CompletionStore | None = None,
     metrics: Metrics | None = None,
 ) -> tuple[ApiApp, ModelRegistry]:
-    """The ASGI application over a started engine, and the names it answers to."""
+    """The ASGI application over models whose facts are known, and the names it answers to."""
     metrics = metrics or Metrics()
-    info = parts.engine.info
-    registry = ModelRegistry(info, int(time.time()), dict.fromkeys(settings.aliases, info.id))
-    admission = Admission(AdmissionOptions(settings.max_choices, settings.max_prompt_tokens))
-    options = CompletionsOptions(openai_strict_schemas=settings.openai_strict_schemas)
-    services = Services(
-        completions=Completions(parts, registry, admission, options, metrics),
+    entries = [_entry(model) for model in models]
+    registry = ModelRegistry(entries, int(time.time()))
+    services = {model.id: _services(settings, model, metrics) for model in models}
+    app_services = Services(
+        completions=PerModel(registry, {id: each.completions for id, each in services.items()}),
         models=registry,
-        health=Health(parts.engine),
+        health=Health({model.id: model.parts.engine for model in models}),
         stored=None if store is None else StoredCompletions(store),
         metrics=metrics,
-        texts=TextCompletions(
-            parts,
-            registry,
-            admission,
-            metrics,
-            openai_strict_schemas=settings.openai_strict_schemas,
-        ),
-        tokenization=Tokenization(parts, registry),
-        traces=parts.traces,
+        texts=PerModel(registry, {id: each.texts for id, each in services.items()}),
+        tokenization=PerModel(registry, {id: each.tokenization for id, each in services.items()}),
+        traces=models[0].parts.traces,
     )
-    metrics.watch_engine(info.id, parts.engine.stats)
-    metrics.watch_choices(lambda: admission.choices)
-    return create_app(services, _api_options(settings)), registry
+    return create_app(app_services, _api_options(settings)), registry
+
+
+def _entry(model: AssembledModel) -> ModelEntry:
+    engine = model.parts.engine
+    return ModelEntry(lambda: engine.info, model.aliases, model.defaults)
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelServices:
+    completions: Completions
+    texts: TextCompletions
+    tokenization: Tokenization
+
+
+def _services(settings: Settings, model: AssembledModel, metrics: Metrics) -> _ModelServices:
+    """The use cases of one model. Each has limits of its own, so that none is full for the others."""
+    parts, figures = model.parts, metrics.of_model(model.id)
+    admission = Admission(AdmissionOptions(settings.max_choices, settings.max_prompt_tokens))
+    strict = settings.openai_strict_schemas
+    metrics.watch_engine(model.id, parts.engine.stats)
+    metrics.watch_choices(model.id, lambda: admission.choices)
+    return _ModelServices(
+        Completions(parts, admission, CompletionsOptions(openai_strict_schemas=strict), figures),
+        TextCompletions(parts, admission, figures, openai_strict_schemas=strict),
+        Tokenization(parts),
+    )
 
 
 def _api_options(settings: Settings) -> ApiOptions:
@@ -376,13 +234,15 @@ def _api_options(settings: Settings) -> ApiOptions:
 
 
 def _describe(settings: Settings, registry: ModelRegistry, port: int) -> Serving:
-    model, *aliases = registry.list()
+    names = registry.list()
+    model, *others = (name.id for name in names if name.alias_of is None)
     # A wildcard address is for listening; one connects to a real one.
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     return Serving(
         base_url=f"http://{f'[{address}]' if ':' in address else address}:{port}/v1",
-        model=model.id,
-        aliases=tuple(alias.id for alias in aliases),
+        model=model,
+        others=tuple(others),
+        aliases=tuple(name.id for name in names if name.alias_of == model),
         host=settings.host,
         loopback=is_loopback(settings.host),
         keys=len(settings.api_key),

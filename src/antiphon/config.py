@@ -1,7 +1,8 @@
 """Every setting of the server, declared once: name, type, bounds, default and help text.
 
 A value comes from a flag (`--port`), else the environment (`ANTIPHON_PORT`), else a TOML file
-(`port = 8000`), else the default below; flags, documentation and error texts are derived from
+(`port = 8000`), else the default below; models with settings of their own come from tables of the file
+(`[models.NAME]`, see `model_settings`). Flags, documentation and error texts are derived from
 `Settings`. Nothing else in Antiphon reads the environment. Limits belong to the part that keeps
 them; only their defaults are gathered here.
 
@@ -17,7 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
@@ -25,6 +26,8 @@ import msgspec
 import platformdirs
 from msgspec import Meta
 
+from antiphon.model_settings import ModelSettings, WantedModel
+from antiphon.models.catalogue import DEFAULT_MODEL
 from antiphon.models.hub_repository import DEFAULT_ENDPOINT, HubOptions
 from antiphon.service.admission import AdmissionOptions
 
@@ -36,6 +39,9 @@ SECRETS = frozenset({"api_key", "engine_key"})
 """Settings without a flag: the command line of a process is visible to everyone on the machine."""
 _OTHER_NAMES: Mapping[str, str] = MappingProxyType({"url": "ENGINE_URL"})
 """Settings whose variable would be one that tells clients of this server where it is."""
+
+FILE_ONLY = frozenset({"models"})
+"""Settings that are tables, which neither a flag nor a variable can hold."""
 
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 """How the URL of a database begins."""
@@ -60,12 +66,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How to serve. See `load` for where the values come from."""
 
     model: Annotated[
-        str,
-        _about("A model's name, hf:org/name[:file.gguf], a .gguf file, or a folder with an OpenVINO model"),
-    ] = "smollm2-135m"
+        tuple[str, ...],
+        _about(
+            "A model's name, hf:org/name[:file.gguf], a .gguf file, a folder with an OpenVINO model, or the "
+            "name of a [models.NAME] table; repeatable, the first is loaded at the start"
+        ),
+    ] = (DEFAULT_MODEL,)
+    models: Annotated[
+        Mapping[str, ModelSettings],
+        _about("Models with settings of their own; all of them are served unless `model` chooses"),
+    ] = {}
+    max_loaded_models: Annotated[
+        int, _about("Models in memory at once; 0: as many as there is memory for", ge=0)
+    ] = 0
+    memory_mib: Annotated[
+        int,
+        _about("Memory for models and their KV caches, in MiB; 0: three quarters of the machine's", ge=0),
+    ] = 0
+    keep_alive_s: Annotated[
+        float, _about("Unload a model that nobody asked for so many seconds; 0: never", ge=0)
+    ] = 0.0
     host: Annotated[str, _about("Address to listen on; beyond loopback a key is required")] = "127.0.0.1"
     port: Annotated[int, _about("TCP port to listen on; 0 takes any free one", ge=0, le=65535)] = 8000
-    alias: Annotated[tuple[str, ...], _about("Another name the model answers to; repeatable")] = ()
+    alias: Annotated[tuple[str, ...], _about("Another name the first model answers to; repeatable")] = ()
     default_aliases: Annotated[bool, _about(f"Also answer to {' and '.join(DEFAULT_ALIASES)}")] = True
     chat_template: Annotated[
         str, _about("File with a Jinja chat template to use instead of the model's own")
@@ -175,14 +198,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return int(least), int(most)
 
     @property
-    def aliases(self) -> tuple[str, ...]:
-        """Every further name of the model."""
-        return (*(DEFAULT_ALIASES if self.default_aliases else ()), *self.alias)
+    def wanted_models(self) -> tuple[WantedModel, ...]:
+        """Each model to serve, the first one with what is set for it beside the tables."""
+        first, *others = (self._wanted(name) for name in self.model)
+        taken = {alias for model in others for alias in model.settings.alias}
+        default = [alias for alias in DEFAULT_ALIASES if self.default_aliases and alias not in taken]
+        aliases = dict.fromkeys((*default, *self.alias, *first.settings.alias))
+        template = self.chat_template or first.settings.chat_template
+        settings = msgspec.structs.replace(first.settings, alias=tuple(aliases), chat_template=template)
+        return (WantedModel(first.name, settings), *others)
+
+    def _wanted(self, name: str) -> WantedModel:
+        own = self.models.get(name)
+        if own is None:
+            return WantedModel("", ModelSettings(model=name))
+        return WantedModel(name, msgspec.structs.replace(own, model=own.model or name))
 
 
 def shown_value(name: str, value: object) -> object:
-    """A setting's value as it may be shown: without the password of a database."""
-    return _PASSWORD.sub("***", value) if name == "store" and isinstance(value, str) else value
+    """A setting's value as it may be shown: plain, and without the password of a database."""
+    shown = msgspec.to_builtins(value)
+    return _PASSWORD.sub("***", shown) if name == "store" and isinstance(shown, str) else shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +236,14 @@ class Setting:
 
     @property
     def flag(self) -> str | None:
-        """Its flag, unless it is a secret."""
-        return None if self.name in SECRETS else "--" + self.name.replace("_", "-")
+        """Its flag, unless it is a secret or a table."""
+        return None if self.name in SECRETS | FILE_ONLY else "--" + self.name.replace("_", "-")
 
     @property
-    def variable(self) -> str:
-        """Its environment variable."""
+    def variable(self) -> str | None:
+        """Its environment variable, unless it is a table."""
+        if self.name in FILE_ONLY:
+            return None
         return ENVIRONMENT_PREFIX + _OTHER_NAMES.get(self.name, self.name.upper())
 
 
@@ -214,11 +252,23 @@ def describe_settings() -> tuple[Setting, ...]:
     return tuple(_describe(field) for field in msgspec.structs.fields(Settings))
 
 
+def describe_model_settings() -> tuple[Setting, ...]:
+    """Every key of a table `[models.NAME]`, which has neither flag nor variable."""
+    return tuple(_describe(field) for field in msgspec.structs.fields(ModelSettings))
+
+
 def _describe(field: msgspec.structs.FieldInfo) -> Setting:
-    kind, about = get_args(field.type)
+    kind, about = get_args(_given(field.type))
     choices = get_args(kind) if get_origin(kind) is Literal else ()
+    default = {} if field.default is msgspec.NODEFAULT else field.default
     allowed = _allowed(kind, choices, about)
-    return Setting(field.name, field.type, about.description, field.default, allowed, choices)
+    return Setting(field.name, field.type, about.description, default, allowed, choices)
+
+
+def _given(kind: Any) -> Any:
+    """The type of a value that is given, where it may also be left out."""
+    kinds = get_args(kind)
+    return kinds[0] if NoneType in kinds else kind
 
 
 def _allowed(kind: type, choices: tuple[str, ...], bounds: Meta) -> str:
@@ -234,7 +284,9 @@ def _allowed(kind: type, choices: tuple[str, ...], bounds: Meta) -> str:
             if bounds.le is None
             else f"{noun} from {bounds.ge} to {bounds.le}"
         )
-    return "a text" if kind is str else "a list of texts"
+    if kind is str:
+        return "a text"
+    return "a list of texts" if get_origin(kind) is tuple else "tables [models.NAME]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,13 +312,16 @@ def gather(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ)
         if name in flags:
             source = setting.flag or name
             given[name] = Given(_convert(flags[name], setting, source), source)
-        elif text := environ.get(setting.variable):
+        elif setting.variable and (text := environ.get(setting.variable)):
             value = _convert(_split(text, setting), setting, setting.variable)
             given[name] = Given(value, setting.variable)
         elif name in in_file:
             given[name] = Given(in_file[name], file)
         else:
             given[name] = Given(setting.default, "default")
+    tables = given["models"]
+    if tables.value and given["model"].source == "default":
+        given["model"] = Given(tuple(tables.value), tables.source)
     return given
 
 
@@ -281,6 +336,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -
     settings = msgspec.structs.replace(settings, api_key=keys)
     _check_keys(settings)
     _check_origins(settings)
+    _check_models(settings)
     _check_replicas(settings)
     _check_exposure(settings)
     _check_vllm(settings)
@@ -289,7 +345,8 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -
 
 def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str | None]:
     """Variables that look like settings and are none, each with the one that was perhaps meant."""
-    known = {*(setting.variable for setting in describe_settings()), *OTHER_VARIABLES}
+    variables = (setting.variable for setting in describe_settings())
+    known = {*(variable for variable in variables if variable), *OTHER_VARIABLES}
     unknown = sorted(name for name in environ if name.startswith(ENVIRONMENT_PREFIX) and name not in known)
     return {name: _nearest_variable(name, known) for name in unknown}
 
@@ -369,10 +426,13 @@ def _read_file(path: str) -> dict[str, Any]:
 
 def _convert(value: object, setting: Setting, source: str, *, typed: bool = False) -> Any:
     """The value as the setting's type. Unless the source is `typed`, text may spell a number or truth."""
+    if setting.name == "model" and isinstance(value, str):
+        value = (value,)
     try:
         return msgspec.convert(value, setting.type, strict=typed)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: expected {setting.allowed}") from error
+        detail = f" ({error})" if setting.name in FILE_ONLY else ""
+        raise ConfigError(f"{source}: expected {setting.allowed}{detail}") from error
 
 
 def _split(text: str, setting: Setting) -> object:
@@ -417,6 +477,23 @@ def _check_replicas(settings: Settings) -> None:
         raise ConfigError("autoscale: expected LEAST:MOST, such as 1:8")
     if settings.replicas != 1:
         raise ConfigError("autoscale: give it or replicas, not both")
+
+
+def _check_models(settings: Settings) -> None:
+    """Whatever is wrong with several models at once is told before any of them is fetched."""
+    if not settings.model:
+        raise ConfigError("model: none is named")
+    if len(settings.model) > 1 and settings.chat_template:
+        raise ConfigError("chat_template: with several models it belongs into a [models.NAME] table")
+    if len(settings.model) > 1 and settings.engine not in ("openvino", "fake"):
+        raise ConfigError(f"model: the engine {settings.engine} serves one model")
+    if len(set(settings.model)) < len(settings.model):
+        raise ConfigError("model: one is named twice")
+    owners: dict[str, str] = {}
+    for name, model in zip(settings.model, settings.wanted_models, strict=True):
+        for alias in model.settings.alias:
+            if owners.setdefault(alias, name) != name:
+                raise ConfigError(f"alias: {alias!r} is given to {owners[alias]} and to {name}")
 
 
 def _check_exposure(settings: Settings) -> None:

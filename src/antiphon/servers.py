@@ -14,7 +14,7 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,12 +33,14 @@ class RunningServer:
     model: str
     started: int
     """Unix seconds."""
+    others: Sequence[str] = ()
+    """Further models that it serves."""
 
 
 @contextlib.contextmanager
-def announced(folder: Path, url: str, model: str) -> Iterator[None]:
+def announced(folder: Path, url: str, model: str, others: Sequence[str] = ()) -> Iterator[None]:
     """Let this process be found in `folder` until the block ends."""
-    server = RunningServer(os.getpid(), url, model, int(time.time()))
+    server = RunningServer(os.getpid(), url, model, int(time.time()), others)
     try:
         descriptor = _write(folder, server)
     except OSError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.config import load
 from tests.docs.blocks import ROOT, Block, blocks, pages, pictures
 from tests.docs.sandbox import Sandbox, missing
 from tests.live.server_process import ServerProcess
@@ -31,7 +32,7 @@ ELSEWHERE = {
 """Pages whose shell blocks are not run here, and what does the same: with other addresses, or bit by bit."""
 
 RUNNABLE = ("sh", "python", "js")
-SETTINGS = ("json", "yaml")
+SETTINGS = ("json", "yaml", "toml")
 
 
 @pytest.fixture
@@ -83,6 +84,17 @@ def test_no_block_is_left_out() -> None:
     assert languages <= {*RUNNABLE, *SETTINGS}
     assert [page for page, test in ELSEWHERE.items() if not (ROOT / test).is_file()] == []
     assert set(ELSEWHERE) <= set(pages())
+
+
+def test_settings_file_of_the_guide_is_valid(tmp_path: Path) -> None:
+    """As it stands, with every model it names."""
+    (block,) = (block for block in blocks("docs/guides/models.md") if block.language == "toml")
+    file = tmp_path / "antiphon.toml"
+    file.write_text(block.text)
+    settings = load({"config": str(file)}, {})
+
+    assert [model.name for model in settings.wanted_models] == ["small", "thinker"]
+    assert settings.wanted_models[1].settings.max_tokens == 2000
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 
 from antiphon.api.server import serve
 from antiphon.app import build_app
+from antiphon.assembly import AssembledModel
 from antiphon.config import Settings
 from antiphon.core.generation import GenerationRequest
 from antiphon.engine.backends.fake import FakeChatTemplate, FakeEngine, FakeTokenizer, Script, improvise, say
@@ -96,7 +97,8 @@ async def _serve(
     ending.set_result((asyncio.get_running_loop(), shutdown))
     parts = ModelParts(FakeEngine(recite, model="scripted"), FakeTokenizer(), template)
     await parts.engine.start()
-    app, _ = build_app(Settings(), parts, MemoryStore())
+    aliases = Settings().wanted_models[0].settings.alias
+    app, _ = build_app(Settings(), [AssembledModel("scripted", parts, aliases)], MemoryStore())
     try:
         await serve(app, "127.0.0.1", 0, started.set_result, shutdown=shutdown, grace_s=5.0)
     finally:

@@ -28,8 +28,9 @@ def test_metrics_are_on_a_port_of_their_own(tmp_path: Path) -> None:
         elsewhere = httpx.get(f"{server.origin}/metrics")
 
     lines = text.splitlines()
-    assert f"antiphon_prompt_tokens_total {answer['usage']['prompt_tokens']:.1f}" in lines
-    assert 'antiphon_completions_total{outcome="finished"} 1.0' in lines
+    tokens = answer["usage"]["prompt_tokens"]
+    assert f'antiphon_prompt_tokens_total{{model="fake"}} {tokens:.1f}' in lines
+    assert 'antiphon_completions_total{model="fake",outcome="finished"} 1.0' in lines
     assert 'antiphon_engine_ready{model="fake"} 1.0' in lines
     assert elsewhere.status_code == 404
 

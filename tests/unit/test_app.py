@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from antiphon import app
-from antiphon.app import Serving, StartError, StopSignals, build_app, run
+from antiphon import app, assembly
+from antiphon.app import Serving, StopSignals, build_app, run
+from antiphon.assembly import StartError, assembled
 from antiphon.cli.progress import open_progress
 from antiphon.config import Settings
-from antiphon.engine.backends.fake import fake_parts
-from antiphon.service.generations import ModelParts
+from antiphon.engine.backends.fake import improvise
 
 
 async def receive(stop_times: int, *, gentle: bool) -> asyncio.Task[bool]:
@@ -54,9 +54,8 @@ async def test_later_second_signal_is_abrupt(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_names_are_the_model_and_its_aliases() -> None:
     """As the settings say."""
-    parts = ModelParts(*fake_parts())
-    await parts.engine.start()
-    _, registry = build_app(Settings(alias=("mine",), default_aliases=False), parts)
+    settings = Settings(engine="fake", alias=("mine",), default_aliases=False)
+    _, registry = build_app(settings, assembled(settings, open_progress, improvise))
 
     assert [model.id for model in registry.list()] == ["fake", "mine"]
 
@@ -89,17 +88,17 @@ def test_traces_without_their_extra_are_a_start_error(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     monkeypatch.delitem(sys.modules, "antiphon.telemetry.otel", raising=False)
     with pytest.raises(StartError, match=r"traces are an extra: pip install 'antiphon\[otel\]'"):
-        app.open_traces(Settings(otlp_endpoint="http://127.0.0.1:4318"))
+        assembly.open_traces(Settings(otlp_endpoint="http://127.0.0.1:4318"))
 
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
-    assert not app.open_traces(Settings()).on
+    assert not assembly.open_traces(Settings()).on
 
 
 def test_nothing_of_opentelemetry_is_imported_unless_traces_are_on() -> None:
     """Not even where it is installed."""
     program = (
-        "import sys; from antiphon import app; from antiphon.config import Settings; "
-        "assert not app.open_traces(Settings()).on; "
+        "import sys; from antiphon import app, assembly; from antiphon.config import Settings; "
+        "assert not assembly.open_traces(Settings()).on; "
         "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     )
     environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}

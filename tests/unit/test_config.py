@@ -1,5 +1,6 @@
 """Settings: where they come from, which source wins, and what is refused."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,13 @@ from antiphon.config import (
     traces_wanted,
     unknown_variables,
 )
+from antiphon.model_settings import ModelSettings
 from antiphon.models.hub_repository import HubOptions
+
+
+def aliases(settings: Settings) -> tuple[str, ...]:
+    """Every further name of the first model."""
+    return settings.wanted_models[0].settings.alias
 
 
 def write(tmp_path: Path, text: str) -> str:
@@ -179,8 +186,82 @@ def test_origins_are_taken_as_browsers_write_them() -> None:
 
 def test_aliases_can_be_added_and_the_default_ones_removed() -> None:
     """`alias` adds; `default_aliases` switches the rest."""
-    assert load({"alias": ["mine"]}, {}).aliases == (*DEFAULT_ALIASES, "mine")
-    assert load({"alias": ["mine"], "default_aliases": False}, {}).aliases == ("mine",)
+    assert aliases(load({"alias": ["mine"]}, {})) == (*DEFAULT_ALIASES, "mine")
+    assert aliases(load({"alias": ["mine"], "default_aliases": False}, {})) == ("mine",)
+
+
+TABLES = """
+[models.small]
+model = "smollm2-135m"
+alias = ["gpt-4o-mini"]
+[models."big.one"]
+model = "/models/big.gguf"
+alias = ["gpt-4o"]
+temperature = 0.5
+top_k = 20
+max_tokens = 100
+kv_cache_mib = 256
+system_prompt = "Be brief."
+"""
+
+
+def test_several_models_by_flags_variables_and_file(tmp_path: Path) -> None:
+    """A single one may be written as a text."""
+    assert load({"model": ["a", "b"]}, {}).model == ("a", "b")
+    assert load({}, {"ANTIPHON_MODEL": "a, b"}).model == ("a", "b")
+    assert load({"config": write(tmp_path, 'model = ["a", "b"]')}, {}).model == ("a", "b")
+    assert load({"config": write(tmp_path, 'model = "a"')}, {}).model == ("a",)
+
+
+def test_tables_are_models_with_names_and_settings_of_their_own(tmp_path: Path) -> None:
+    """All of them are served, in their order."""
+    settings = load({"config": write(tmp_path, TABLES)}, {})
+    small, big = settings.wanted_models
+
+    assert settings.model == ("small", "big.one")
+    assert (small.name, small.settings.model) == ("small", "smollm2-135m")
+    assert (big.name, big.settings.model, big.settings.alias) == ("big.one", "/models/big.gguf", ("gpt-4o",))
+    assert (big.settings.temperature, big.settings.top_k, big.settings.max_tokens) == (0.5, 20, 100)
+    assert gather({"config": write(tmp_path, TABLES)}, {})["model"].source.endswith("antiphon.toml")
+
+
+def test_named_models_choose_among_the_tables(tmp_path: Path) -> None:
+    """What is in no table is named as ever; a table without `model` is one for the model of its name."""
+    file = write(tmp_path, TABLES + "[models.smollm2-135m]\ntop_p = 0.5")
+    big, other, plain = load({"config": file, "model": ["big.one", "smollm2-135m", "x"]}, {}).wanted_models
+
+    assert (big.name, other.name, plain.name) == ("big.one", "smollm2-135m", "")
+    assert (other.settings.model, other.settings.top_p) == ("smollm2-135m", 0.5)
+    assert plain.settings == ModelSettings(model="x")
+
+
+def test_default_aliases_are_the_first_models_unless_another_has_them(tmp_path: Path) -> None:
+    """An alias that was given wins over one that was not."""
+    file = write(tmp_path, TABLES)
+    assert aliases(load({"config": file}, {})) == DEFAULT_ALIASES
+    assert aliases(load({"config": file, "model": ["big.one", "small"]}, {})) == (
+        DEFAULT_ALIASES[1],
+        "gpt-4o",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[models.m]\ntemprature = 1", "unknown field `temprature` - at `$[...]`"),
+        ("[models.m]\ntemperature = 3", "Expected `float` <= 2.0 - at `$[...].temperature`"),
+        ("[models.m]\nsystem_prompt = 1", "Expected `str`, got `int` - at `$[...].system_prompt`"),
+        ("model = []", "model: none is named"),
+        ('model = ["a", "a"]', "model: one is named twice"),
+        ('model = ["a", "b"]\nchat_template = "x"', "chat_template: with several models"),
+        ('model = ["a", "b"]\nengine = "ray"', "model: the engine ray serves one model"),
+        ('[models.a]\nalias = ["x"]\n[models.b]\nalias = ["x"]', "alias: 'x' is given to a and to b"),
+    ],
+)
+def test_wrong_models_are_told_before_any_is_fetched(tmp_path: Path, text: str, message: str) -> None:
+    """Also what is wrong with several at once."""
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load({"config": write(tmp_path, text)}, {})
 
 
 def test_every_setting_has_a_help_text_and_secrets_have_no_flag() -> None:
@@ -188,7 +269,11 @@ def test_every_setting_has_a_help_text_and_secrets_have_no_flag() -> None:
     settings = describe_settings()
 
     assert all(setting.help and setting.allowed for setting in settings)
-    assert [setting.name for setting in settings if setting.flag is None] == ["api_key", "engine_key"]
+    assert [setting.name for setting in settings if setting.flag is None] == [
+        "models",
+        "api_key",
+        "engine_key",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from antiphon.api.lifecycle import Lifecycle
 from antiphon.api.options import ApiOptions
+from antiphon.api.streaming import patience
 from antiphon.core.messages import ChatRequest
 from antiphon.core.stored import Keeping
 from antiphon.service.answer import Answer
 from antiphon.service.completions import Completions
-from antiphon.service.models import ModelRegistry
+from antiphon.service.models import ModelRegistry, PerModel
 from antiphon.service.stored import StoredCompletions
 
 
@@ -19,7 +20,7 @@ from antiphon.service.stored import StoredCompletions
 class Answering:
     """The services behind the routes of one API."""
 
-    completions: Completions
+    completions: PerModel[Completions]
     stored: StoredCompletions | None
     """What the API keeps. None: nothing, and who asked for it is told."""
     models: ModelRegistry
@@ -32,6 +33,11 @@ class Answering:
         Raises:
             AntiphonError: as `Completions.open` and `StoredCompletions.open` do.
         """
+        completions = self.completions.of(request.model)
         if keeping is None or self.stored is None:
-            return await self.completions.open(request, project)
-        return await self.stored.open(self.completions, request, keeping)
+            return await completions.open(request, project)
+        return await self.stored.open(completions, request, keeping)
+
+    def patience(self, model: str) -> float | None:
+        """How long a stream waits for an answer of this model to open; see `streaming.patience`."""
+        return patience(self.completions.of(model).at_hand, self.options)

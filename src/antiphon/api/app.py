@@ -31,7 +31,7 @@ from antiphon.api.routes.tokens import TokenRoutes
 from antiphon.api.routing import Dispatcher, Endpoint
 from antiphon.service.completions import Completions
 from antiphon.service.health import Health
-from antiphon.service.models import ModelRegistry
+from antiphon.service.models import ModelRegistry, PerModel
 from antiphon.service.stored import StoredCompletions
 from antiphon.service.text_completions import TextCompletions
 from antiphon.service.tokenization import Tokenization
@@ -45,15 +45,15 @@ __all__ = ["ApiApp", "ApiOptions", "Services", "create_app"]
 class Services:
     """The use cases that the routes offer."""
 
-    completions: Completions
+    completions: PerModel[Completions]
     models: ModelRegistry
     health: Health
     stored: StoredCompletions | None = None
     """None: completions are not stored, and the routes to stored ones are not there."""
     metrics: Metrics = field(default_factory=Metrics)
-    texts: TextCompletions | None = None
+    texts: PerModel[TextCompletions] | None = None
     """None: there is no route to text completions."""
-    tokenization: Tokenization | None = None
+    tokenization: PerModel[Tokenization] | None = None
     """None: there are no routes to tokens."""
     traces: Traces = NO_TRACES
 
@@ -111,7 +111,7 @@ def _endpoints(services: Services, lifecycle: Lifecycle, options: ApiOptions) ->
     yield Endpoint("GET", "/v1/antiphon/stats", StatsRoutes(services.metrics).stats, public=False)
     yield Endpoint("GET", "/health/live", health.live, public=True)
     yield Endpoint("GET", "/health/ready", health.ready, public=True)
-    yield Endpoint("GET", "/health", health.ready, public=False)
+    yield Endpoint("GET", "/health", health.report, public=False)
     if options.playground:
         yield from (page.endpoint() for page in read_pages())
 
@@ -129,7 +129,7 @@ def _text_endpoints(
 
 
 def _response_endpoints(
-    path: str, responses: ResponseRoutes, tokenization: Tokenization | None
+    path: str, responses: ResponseRoutes, tokenization: PerModel[Tokenization] | None
 ) -> Iterator[Endpoint]:
     one = f"{path}/{{response_id}}"
     yield Endpoint("POST", path, responses.create, public=False)

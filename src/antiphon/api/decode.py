@@ -1,7 +1,7 @@
 """From the wire to the conversation vocabulary: a decoded JSON body becomes a `ChatRequest`.
 
 The rules that concern several fields at once live here; what one field may hold is in `wire`.
-Defaults of sampling are the table's. Nothing here runs, renders or counts.
+Defaults of sampling are the model's own or the table's. Nothing here runs, renders or counts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from antiphon.api.wire import fields
 from antiphon.api.wire.fields import Field, FieldValues, read_fields, unknown_fields
 from antiphon.api.wire.reader import Cursor, read_object
 from antiphon.api.wire.words import excerpt, type_name
-from antiphon.core.errors import InvalidValue, NumberOutOfRange, UnknownParameter
+from antiphon.core.errors import InvalidValue, ModelNotFound, NumberOutOfRange, UnknownParameter
 from antiphon.core.messages import (
     AnswerOptions,
     ChatRequest,
@@ -54,7 +54,7 @@ def decode_chat(body: object, models: ModelRegistry, options: ApiOptions) -> Cha
         ModelNotFound: nobody configured the model.
     """
     cursor, unknown = body_cursor(body, fields.FIELDS, options)
-    values = read_fields(cursor)
+    values = read_fields(cursor, fields.FIELDS, model_defaults(cursor, models, fields.MAX_TOKENS))
     _check_choices(values, options)
     request = _request(values)
     check_token_ids(request, models.get(request.model).vocab_size)
@@ -89,6 +89,29 @@ def body_cursor(
     if unknown and options.strict_fields:
         raise UnknownParameter(unknown[0])
     return cursor, unknown
+
+
+def model_defaults(cursor: Cursor, models: ModelRegistry, max_tokens: Field[Any]) -> Mapping[str, object]:
+    """What holds for fields that a request leaves out, by name, where its model has defaults of its own.
+
+    `max_tokens` is the field that bounds the answer. A model that is not served has none.
+    """
+    name = cursor.field(fields.MODEL.name).value
+    try:
+        defaults = models.get(name if isinstance(name, str) else "").defaults
+    except ModelNotFound:
+        return {}
+    stated = (
+        (fields.TEMPERATURE, defaults.temperature),
+        (fields.TOP_P, defaults.top_p),
+        (fields.TOP_K, defaults.top_k),
+        (fields.MIN_P, defaults.min_p),
+        (fields.FREQUENCY_PENALTY, defaults.frequency_penalty),
+        (fields.PRESENCE_PENALTY, defaults.presence_penalty),
+        (fields.REPETITION_PENALTY, defaults.repetition_penalty),
+        (max_tokens, defaults.max_tokens),
+    )
+    return {field.name: value for field, value in stated if value is not None}
 
 
 def _request(values: FieldValues) -> ChatRequest:

@@ -23,6 +23,8 @@ class Exchange:
     """The template of the route, once one matched."""
     project: str = ""
     """Whose stored completions the request may see, once its key was checked."""
+    model: str = "-"
+    """The id of the model that answers, once it is known."""
     status: int = 0
     """0 until the answer started."""
     error: str = ""

@@ -2,7 +2,8 @@
 
 Both consume the same events. A stream's headers, and its role chunks where they are known, go out as
 soon as the completion is open, so that clients and proxies see life during a long prefill; from then
-on a failure can only be told inside the stream.
+on a failure can only be told inside the stream. Where a model has to be loaded first and that takes long,
+the headers go out before, and comments after them.
 
 Invariant: a stream ends as its API ends what went well, in one event of failure, or with its client gone.
 """
@@ -12,9 +13,10 @@ import logging
 import secrets
 import string
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import aclosing
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -24,9 +26,10 @@ from antiphon.api.encode import AnswerHead, Json
 from antiphon.api.errors import answer
 from antiphon.api.exchange import exchange_of
 from antiphon.api.lifecycle import Lifecycle
+from antiphon.api.options import ApiOptions
 from antiphon.api.presence import ClientGone, while_present
 from antiphon.core.errors import AntiphonError, InternalError
-from antiphon.core.events import AnswerEvent, AssistantEvent, Completed, Failed
+from antiphon.core.events import AnswerEvent, Completed, Failed
 from antiphon.service.answer import Answer
 
 logger = logging.getLogger(__name__)
@@ -86,7 +89,12 @@ class ChunkEvents:
 
     def failure(self, error: AntiphonError) -> bytes:
         """The error, where a chunk would be."""
-        return sse.event(answer(error).body())
+        return error_event(error)
+
+
+def error_event(error: AntiphonError, spell_param: Callable[[str], str] = str) -> bytes:
+    """An error's envelope as an event, for an API that spells parameters so."""
+    return sse.event(answer(error, spell_param).body())
 
 
 def head_of(completion: Answer) -> AnswerHead:
@@ -117,17 +125,94 @@ async def collect(completion: Answer, push: Callable[[AnswerEvent], object]) -> 
     raise InternalError()
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open answer, and how it is written down."""
+
+    answer: Answer
+    spelling: Spelling
+
+
+def patience(at_hand: bool, options: ApiOptions) -> float | None:
+    """How long a stream waits for its answer to open, in seconds: no end where its model is there.
+
+    Then opening is quick, and what is refused is told by a status.
+    """
+    return None if at_hand else options.ping_interval
+
+
+class Opening:
+    """An answer that is being opened, for a stream that may begin before it is. To be closed."""
+
+    def __init__(self, work: Coroutine[Any, Any, Opened], patience_s: float | None) -> None:
+        """Begin to open it; the stream begins after `patience_s` seconds, with None not before it is open."""
+        self._task = asyncio.create_task(work)
+        self._patience_s = patience_s
+
+    async def settle(self) -> None:
+        """Return when the stream is to begin.
+
+        Raises:
+            AntiphonError: it was refused.
+        """
+        await asyncio.wait((self._task,), timeout=self._patience_s)
+        if self._task.done():
+            self._task.result()
+
+    async def opened(self) -> Opened:
+        """What was opened.
+
+        Raises:
+            AntiphonError: it was refused.
+        """
+        return await self._task
+
+    async def aclose(self) -> None:
+        """Give the opening up, or close what it opened. Idempotent."""
+        self._task.cancel()
+        await asyncio.wait((self._task,))
+        if not self._task.cancelled() and self._task.exception() is None:
+            await self._task.result().answer.aclose()
+
+
+async def begin_stream(
+    opening: Opening,
+    receive: Receive,
+    lifecycle: Lifecycle,
+    ping_interval: float,
+    failure: Callable[[AntiphonError], bytes] = error_event,
+) -> "EventStream":
+    """The stream of an answer, as soon as that is open, or its opening out of patience.
+
+    `failure` is how a stream ends whose answer turns out not to open.
+
+    Raises:
+        AntiphonError: the answer was refused before the stream began.
+        ClientGone: the client hung up.
+    """
+    try:
+        await while_present(receive, lifecycle, opening.settle())
+    except BaseException:
+        await opening.aclose()
+        raise
+    return EventStream(opening, failure, lifecycle, ping_interval)
+
+
 class EventStream(Response):
-    """Streams an open completion; runs it only while the client is there."""
+    """Streams an answer; runs it only while the client is there."""
 
     def __init__(
-        self, completion: Answer, spelling: Spelling, lifecycle: Lifecycle, ping_interval: float
+        self,
+        opening: Opening,
+        failure: Callable[[AntiphonError], bytes],
+        lifecycle: Lifecycle,
+        ping_interval: float,
     ) -> None:
-        """Stream `completion`, with a comment after every `ping_interval` seconds of silence."""
+        """Made by `begin_stream`; a comment is sent after every `ping_interval` seconds of silence."""
         super().__init__()
         self.raw_headers = list(sse.HEADERS)
-        self._completion = completion
-        self._spelling = spelling
+        self._opening = opening
+        self._failure = failure
         self._lifecycle = lifecycle
         self._ping_interval = ping_interval
 
@@ -145,39 +230,43 @@ class EventStream(Response):
             raise
         except AntiphonError as error:
             exchange.error = type(error).__name__
-            await writer.write(self._spelling.failure(error), more=False)
+            await writer.write(self._failure(error), more=False)
         except Exception:  # The headers are out: only an event can tell of it.
             exchange.error = InternalError.__name__
             logger.exception("stream failed: request=%s", exchange.id)
-            await writer.write(self._spelling.failure(InternalError()), more=False)
+            await writer.write(self._failure(InternalError()), more=False)
 
     async def _run(self, writer: "_Writer") -> None:
         """Everything from the headers to the end of a stream that goes well.
 
         Raises:
-            AntiphonError: the completion failed; the stream is not ended yet.
+            AntiphonError: the answer was refused or failed; the stream is not ended yet.
         """
-        async with aclosing(self._completion.events()) as events:
+        async with aclosing(self._opening):
             await writer.start(self.raw_headers)
-            await writer.write(self._spelling.opening())
             pinging = asyncio.create_task(writer.ping())
             try:
-                last = await self._write_events(events, writer)
+                opened = await self._opening.opened()
+                self._failure = opened.spelling.failure
+                last = await _write_events(opened, writer)
             finally:
                 pinging.cancel()
             # With the end of the body in one write: clients hang up at [DONE].
-            await writer.write(last + self._spelling.ending, more=False)
+            await writer.write(last + opened.spelling.ending, more=False)
 
-    async def _write_events(self, events: AsyncIterator[AssistantEvent], writer: "_Writer") -> bytes:
-        """Write the events as they come; the chunks of the last one are returned instead."""
+
+async def _write_events(opened: Opened, writer: "_Writer") -> bytes:
+    """Write the events as they come; the chunks of the last one are returned instead."""
+    async with aclosing(opened.answer.events()) as events:
+        await writer.write(opened.spelling.opening())
         async for event in events:
             if isinstance(event, Failed):
                 raise event.error
-            chunks = self._spelling.push(event)
+            chunks = opened.spelling.push(event)
             if isinstance(event, Completed):
                 return chunks
             await writer.write(chunks)
-        raise InternalError()
+    raise InternalError()
 
 
 class _Writer:

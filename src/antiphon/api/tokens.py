@@ -91,6 +91,5 @@ def decode_detokenize(body: object, models: ModelRegistry, options: ApiOptions) 
     cursor, unknown = body_cursor(body, _DETOKENIZE, options)
     values = read_fields(cursor, _DETOKENIZE)
     model, ids = values[MODEL], values[TOKENS]
-    served = models.list()[0] if model is None else models.get(model)
-    check_vocabulary("tokens", ids, served.vocab_size)
+    check_vocabulary("tokens", ids, models.resolve(model).vocab_size)
     return DetokenizeCall(model, ids, unknown)

@@ -23,6 +23,8 @@ def banner(serving: Serving) -> Text:
     rows = [("Base URL", serving.base_url), ("Model", serving.model)]
     if serving.aliases:
         rows.append(("Also as", ", ".join(serving.aliases)))
+    if serving.others:
+        rows.append(("On demand", ", ".join(serving.others)))
     if serving.playground:
         rows.append(("In browser", serving.base_url.removesuffix("v1")))
     rows.append(("Access", _access(serving)))

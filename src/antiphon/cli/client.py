@@ -32,6 +32,19 @@ class Endpoint:
 
     url: str
     key: str
+    timeout_s: float = _TIMEOUT_S
+
+    def health(self) -> dict[str, str]:
+        """How each of its models is, where the server is one of ours.
+
+        Raises:
+            ApiError: it cannot be reached, refuses, or none of its models answers.
+        """
+        with Endpoint(self.url.removesuffix("/v1"), self.key, self.timeout_s)._answer(
+            "GET", "/health", None
+        ) as response:
+            told = _json(response.read()).get("models")
+        return {str(model): str(state) for model, state in told.items()} if isinstance(told, dict) else {}
 
     def models(self) -> list[Json]:
         """What it serves, as it lists them.
@@ -67,7 +80,7 @@ class Endpoint:
     ) -> Iterator[http.client.HTTPResponse]:
         parts = _split(self.url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+        connection = kind(parts.hostname or "", parts.port, timeout=self.timeout_s)
         headers = {
             "Authorization": f"Bearer {self.key}",
             "Content-Type": "application/json",

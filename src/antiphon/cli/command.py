@@ -78,7 +78,8 @@ def _serve(**given: Any) -> None:
 
 def _run(settings: Settings) -> None:
     """Import the server's parts, which takes a moment, and run it."""
-    from antiphon.app import StartError, run
+    from antiphon.app import run
+    from antiphon.assembly import StartError
     from antiphon.cli.banner import print_banner
     from antiphon.cli.progress import open_progress
 

@@ -37,7 +37,7 @@ def serve_parameters() -> list[inspect.Parameter]:
     argument = typer.Argument(help=_help(model), metavar="MODEL", show_default=False)
     file = typer.Option("--config", metavar="FILE", help="Settings file, in TOML.")
     return [
-        _parameter(model.name, Annotated[str | None, argument]),
+        _parameter(model.name, Annotated[list[str] | None, argument]),
         *(_flag(setting, setting.flag) for setting in others if setting.flag is not None),
         _parameter("config", Annotated[str | None, file]),
     ]
@@ -60,8 +60,10 @@ def _option(setting: Setting, names: str, metavar: str | None) -> Any:
 
 def _help(setting: Setting) -> str:
     """The default is part of the text: as a flag's own default it would hide that the flag was not given."""
-    plain = isinstance(setting.default, bool) or setting.default in ((), "")
-    return f"{setting.help}." if plain else f"{setting.help} (default: {setting.default})."
+    if isinstance(setting.default, bool) or setting.default in ((), ""):
+        return f"{setting.help}."
+    default = ", ".join(setting.default) if isinstance(setting.default, tuple) else setting.default
+    return f"{setting.help} (default: {default})."
 
 
 def _metavar(setting: Setting) -> str:

@@ -1,32 +1,50 @@
 """`antiphon ps` and `antiphon stop`: the servers that run on this machine."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from antiphon.cli.client import ApiError, Endpoint
 from antiphon.cli.ending import fail
 from antiphon.cli.output import print_json, print_table
-from antiphon.config import servers_folder
+from antiphon.config import client_key, servers_folder
 from antiphon.servers import RunningServer, running_servers
 from antiphon.servers import stop as stop_server
 
+_ASKED_S = 2.0
+"""A server that does not say within so long how its models are, is listed without."""
+
 
 def ps(as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False) -> None:
-    """List your servers on this machine."""
+    """List your servers on this machine, and how each of their models is."""
     found = running_servers(servers_folder())
     if as_json:
-        print_json([asdict(server) for server in found])
+        print_json([asdict(server) | {"models": _states(server)} for server in found])
     elif not found:
         typer.echo("No server of yours runs on this machine. Start one: antiphon serve", err=True)
     else:
-        _print(found)
+        rows = (row for server in found for row in _rows(server))
+        print_table(("PID", "URL", "MODEL", "STATE", "SINCE"), rows)
 
 
-def _print(found: list[RunningServer]) -> None:
-    rows = ((str(server.pid), server.url, server.model, _ago(server.started)) for server in found)
-    print_table(("PID", "URL", "MODEL", "SINCE"), rows)
+def _rows(server: RunningServer) -> Iterator[tuple[str, ...]]:
+    """A row for each model; what is of the server stands in the first one."""
+    head, tail = (str(server.pid), server.url), _ago(server.started)
+    for model, state in _states(server).items():
+        yield (*head, model, state, tail)
+        head, tail = ("", ""), ""
+
+
+def _states(server: RunningServer) -> dict[str, str]:
+    """How each model is, "-" where the server does not tell."""
+    states = dict.fromkeys((server.model, *server.others), "-")
+    with contextlib.suppress(ApiError):
+        states |= Endpoint(server.url, client_key(), _ASKED_S).health()
+    return states
 
 
 def _ago(started: int) -> str:

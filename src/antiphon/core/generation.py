@@ -198,6 +198,15 @@ class EngineStats:
     """Seconds since the last sign of progress."""
     restarts: int = 0
     """How often the process was replaced."""
+    state: Literal["loaded", "leaving", "unloaded", "loading", "failed"] = "loaded"
+    """Whether the model is in memory, or still is for those who use it; else it is loaded when it is asked
+    for, unless that failed just now."""
+    awaiting: int = 0
+    """Requests that wait for the model to be loaded."""
+    loads: int = 0
+    """How often it was loaded on demand."""
+    load_s: float = 0.0
+    """Total time that took."""
 
     @property
     def hit_rate(self) -> float:

@@ -259,7 +259,11 @@ class EngineClient:
     async def _relaunch(self, delay: float) -> EngineProcess:
         while True:
             self._restarts += 1
-            _log.error("the engine process has ended; starting another in %.1f s", delay)
+            _log.error(
+                "model %s: the engine process has ended; starting another in %.1f s",
+                self._program.model_id,
+                delay,
+            )
             await asyncio.sleep(delay)
             with contextlib.suppress(EngineUnavailable):
                 return await self._launch()
@@ -273,7 +277,11 @@ class EngineClient:
             except EOFError:
                 return
             except TimeoutError:
-                _log.error("the engine made no progress for %.0f s", self._watch.kill_after_s)
+                _log.error(
+                    "model %s: the engine made no progress for %.0f s",
+                    self._program.model_id,
+                    self._watch.kill_after_s,
+                )
                 return
             self._last_sign = time.monotonic()
             if isinstance(message, frames.Stepped):

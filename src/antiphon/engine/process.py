@@ -37,6 +37,11 @@ class EngineProgram(Protocol):
         ...
 
     @property
+    def model_id(self) -> str:
+        """What the API calls it."""
+        ...
+
+    @property
     def module(self) -> str:
         """What Python runs; its one argument is the descriptor of its end of the socket pair."""
         ...
@@ -134,7 +139,7 @@ class EngineProcess:
         if isinstance(message, frames.Ready):
             return message.info
         if isinstance(message, frames.LoadFailed):
-            _log.error("the engine could not load the model: %s", message.reason)
+            _log.error("model %s: the engine could not load it: %s", program.model_id, message.reason)
         raise EngineUnavailable
 
     def send(self, message: frames.Message) -> None:

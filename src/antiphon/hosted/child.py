@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, NoReturn
 
-from antiphon.app import Serving, StartError, run
+from antiphon.app import Serving, run
+from antiphon.assembly import StartError
 from antiphon.config import ConfigError, load
 from antiphon.core.messages import ToolCall
 from antiphon.engine.backends.fake import QueuedScripts, Script, refuse, say
@@ -50,7 +51,8 @@ def _fail(parent: IO[bytes], reason: str) -> NoReturn:
 
 
 def _tell_ready(parent: IO[bytes], serving: Serving) -> None:
-    names = {"model": serving.model, "aliases": serving.aliases}
+    models = (serving.model, *serving.others)
+    names = {"model": serving.model, "models": models, "aliases": serving.aliases}
     write_line(parent, {"kind": "ready", "url": serving.base_url, **names})
 
 

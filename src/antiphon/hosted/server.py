@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, Literal, Self
 
@@ -48,7 +48,10 @@ class Server:
         self.url: str = ready["url"]
         """What clients call `base_url`; it ends in `/v1`."""
         self.model: str = ready["model"]
+        self.models: tuple[str, ...] = tuple(ready["models"])
+        """Every model, that one first; the others are loaded when they are asked for."""
         self.aliases: tuple[str, ...] = tuple(ready["aliases"])
+        """Further names of the first one."""
         self.api_key = api_key
         """A key that the server takes; a placeholder where it asks for none, since clients want one."""
         self.script = Script(process.ask)
@@ -87,7 +90,7 @@ class Server:
 
 
 def serve(
-    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    model: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = DEFAULT_MODEL,
     *,
     engine: Literal["openvino", "fake"] = "openvino",
     port: int = 0,
@@ -97,6 +100,7 @@ def serve(
 ) -> Server:
     """Start a server and wait until it answers; the first time a model is fetched and prepared.
 
+    Of several models the first is loaded now, the others when they are asked for.
     Port 0 takes a free one. `engine="fake"` needs no model, starts in about a second and can be told
     what to answer (`Server.script`). Further `settings` are those of `antiphon serve`, by their names in
     docs/reference/settings.md (`api_key=["…"]`, `threads=2`). Completions are stored in memory unless
@@ -111,7 +115,9 @@ def serve(
         raise TypeError(
             f"serve() has no setting {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
         )
-    given = {**_DEFAULTS, **settings, "model": os.fspath(model), "engine": engine, "port": port}
+    names = [model] if isinstance(model, str | os.PathLike) else model
+    chosen = {"model": [os.fspath(name) for name in names], "engine": engine, "port": port}
+    given = {**_DEFAULTS, **settings, **chosen}
     process = _Process(scriptable=engine == "fake")
     try:
         ready = process.start(given, progress or Silent(), time.monotonic() + timeout_s)

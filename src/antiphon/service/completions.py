@@ -36,12 +36,11 @@ from antiphon.core.ports import Tokenizer
 from antiphon.service.admission import Admission, Lease
 from antiphon.service.completion import Completion
 from antiphon.service.generations import Generations, ModelParts, Prompted
-from antiphon.service.models import ModelRegistry
 from antiphon.service.prompts import INLINE_CHARS, Conversation, Prompts
 from antiphon.service.schemas import HeldSchema
 from antiphon.service.structures import Structure, Structures
 from antiphon.service.verification import AnswerCheck, AnswerSchemas
-from antiphon.telemetry.metrics import Metrics
+from antiphon.telemetry.metrics import ModelMetrics
 from antiphon.text.full_match import full_match
 from antiphon.text.reasoning import ReasoningBlock, behind_reasoning, block_behind
 from antiphon.text.response_format import ANY_OBJECT
@@ -67,19 +66,17 @@ class CompletionsOptions:
 
 
 class Completions:
-    """Answers conversations. One for the whole server."""
+    """Answers conversations. One for each model."""
 
     def __init__(
         self,
         parts: ModelParts,
-        models: ModelRegistry,
         admission: Admission,
         options: CompletionsOptions = CompletionsOptions(),
-        metrics: Metrics | None = None,
+        metrics: ModelMetrics | None = None,
     ) -> None:
-        """Answer with `parts`, under the names in `models`, within the limits of `admission`."""
+        """Answer with `parts`, within the limits of `admission`."""
         self._parts = parts
-        self._models = models
         self._admission = admission
         self._options = options
         self._generations = Generations(parts, metrics)
@@ -88,14 +85,19 @@ class Completions:
         self._controls = _controls(parts, self._syntax)
         self._structures = Structures(parts.engine, subset_only=options.openai_strict_schemas)
 
+    @property
+    def at_hand(self) -> bool:
+        """A request now would not wait for its model."""
+        return self._parts.at_hand
+
     async def open(self, request: ChatRequest, project: str = "") -> Completion:
         """Everything that can be refused is refused here; the model has not run when this returns.
 
+        Where the model is not loaded this waits for it, however long the engine's options let it.
         What is cached of a project's prompts is never found by another's.
         The completion must be closed: iterate its `events` under `contextlib.aclosing`.
 
         Raises:
-            ModelNotFound: no such model.
             ContextLengthExceeded: the prompt leaves no room for an answer.
             SchemaRefused: a strict response format cannot be held.
             FunctionSchemaRefused: the parameters of a strict function cannot be held.
@@ -103,14 +105,14 @@ class Completions:
             JsonWordMissing: JSON mode without the word, where that rule is on.
             InvalidValue: the model's template refuses this conversation, or a pattern cannot be held.
             Overloaded: no room now.
-            EngineUnavailable: the engine is starting or down.
+            EngineUnavailable: the engine is starting or down, or the model cannot be loaded.
         """
-        self._models.resolve(request.model)
         self._check_json_word(request)
         began = time.monotonic()
         lease = self._admission.admit(request.choices)
         try:
-            return await self._open_admitted(request, project, lease, began)
+            async with self._parts.held():
+                return await self._open_admitted(request, project, lease, began)
         except BaseException:
             lease.release()
             raise

@@ -10,7 +10,8 @@ generation.
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, Literal
@@ -33,7 +34,7 @@ from antiphon.service.completion import Completion
 from antiphon.service.measured import MeasuredGeneration
 from antiphon.service.structures import UNHELD, Structure
 from antiphon.service.verification import Verification
-from antiphon.telemetry.metrics import Metrics
+from antiphon.telemetry.metrics import Metrics, ModelMetrics
 from antiphon.telemetry.traces import NO_TRACES, Asked, CompletionSpan, Operation, Traces
 from antiphon.text.reasoning import ReasoningBlock, ReasoningSplitter
 from antiphon.text.stop import StopStrings
@@ -57,6 +58,15 @@ class ModelParts:
     template: ChatTemplate
     traces: Traces = NO_TRACES
     """Where it is told what became of requests to it."""
+    held: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    """Within the block that it gives the engine is there: where it comes and goes, one waits for it."""
+    system_prompt: str = ""
+    """What conversations begin with that bring no instructions of their own."""
+
+    @property
+    def at_hand(self) -> bool:
+        """A request now would not wait for the model."""
+        return self.engine.stats().state == "loaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +99,10 @@ class Prompted:
 class Generations:
     """Starts generations on one model."""
 
-    def __init__(self, parts: ModelParts, metrics: Metrics | None = None) -> None:
+    def __init__(self, parts: ModelParts, metrics: ModelMetrics | None = None) -> None:
         """Start them with these, and count what becomes of them."""
         self._parts = parts
-        self._metrics = metrics or Metrics()
+        self._metrics = metrics or Metrics().of_model(parts.engine.info.id)
         self.scorer = TokenScorer(parts.tokenizer)
 
     def room(self, prompt_tokens: int, max_tokens: int | None = None) -> int:

@@ -12,14 +12,14 @@ from typing import Literal
 from antiphon.core.errors import AntiphonError
 from antiphon.core.generation import ChoiceEnd, EngineEvent, GenerationRequest, PromptScores
 from antiphon.core.ports import Generation
-from antiphon.telemetry.metrics import Metrics
+from antiphon.telemetry.metrics import ModelMetrics
 
 
 class MeasuredGeneration:
     """Implements `core.ports.Generation` around another one."""
 
     def __init__(
-        self, generation: Generation, request: GenerationRequest, metrics: Metrics, began: float
+        self, generation: Generation, request: GenerationRequest, metrics: ModelMetrics, began: float
     ) -> None:
         """Report what comes of `request`, which was admitted at `began` by `time.monotonic`."""
         self._generation = generation

@@ -43,7 +43,8 @@ class Prompts:
         Raises:
             InvalidValue: the model's template refuses this conversation.
         """
-        messages, tools, parts = conversation.messages, conversation.tools, self._parts
+        parts, tools = self._parts, conversation.tools
+        messages = _with_system_prompt(conversation.messages, parts.system_prompt)
         arguments = parts.template, parts.tokenizer, messages, tools, conversation.template_options
         if not tools and _prompt_chars(messages) <= self._inline_chars:
             return encode_prompt(*arguments)
@@ -62,6 +63,13 @@ class Prompts:
     def document_border(self) -> list[int]:
         """What stands for no prompt at all, as OpenAI has it: the token between two texts."""
         return list(self._parts.engine.info.eos_token_ids[:1])
+
+
+def _with_system_prompt(messages: Sequence[Message], prompt: str) -> Sequence[Message]:
+    """The operator's instructions first, unless the conversation brings its own."""
+    if not prompt or any(message.role in ("system", "developer") for message in messages):
+        return messages
+    return (Message("system", prompt), *messages)
 
 
 def _prompt_chars(messages: Sequence[Message]) -> int:

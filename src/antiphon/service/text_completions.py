@@ -27,10 +27,9 @@ from antiphon.service.answer import Answer
 from antiphon.service.choice_text import ChoiceText, SpelledTokenizer, TokenScorer
 from antiphon.service.completion import Completion
 from antiphon.service.generations import Generations, ModelParts, Prompted
-from antiphon.service.models import ModelRegistry
 from antiphon.service.prompts import Prompts
 from antiphon.service.structures import Structures
-from antiphon.telemetry.metrics import Metrics
+from antiphon.telemetry.metrics import ModelMetrics
 from antiphon.text.stop import StopStrings
 
 logger = logging.getLogger(__name__)
@@ -40,19 +39,18 @@ _AHEAD = 64
 
 
 class TextCompletions:
-    """Continues texts. One for the whole server."""
+    """Continues texts. One for each model."""
 
     def __init__(
         self,
         parts: ModelParts,
-        models: ModelRegistry,
         admission: Admission,
-        metrics: Metrics | None = None,
+        metrics: ModelMetrics | None = None,
         *,
         openai_strict_schemas: bool = False,
     ) -> None:
-        """Answer with `parts`, under the names in `models`, within the limits of `admission`."""
-        self._models = models
+        """Answer with `parts`, within the limits of `admission`."""
+        self._parts = parts
         self._admission = admission
         self._generations = Generations(parts, metrics)
         self._structures = Structures(parts.engine, subset_only=openai_strict_schemas)
@@ -60,29 +58,33 @@ class TextCompletions:
         self._tokenizer = parts.tokenizer
         self._spelling = TokenScorer(parts.tokenizer, controls_are_text=True)
 
+    @property
+    def at_hand(self) -> bool:
+        """A request now would not wait for its model."""
+        return self._parts.at_hand
+
     async def open(self, request: TextRequest, project: str = "") -> Answer:
         """Everything that can be refused is refused here; the model has not run when this returns.
 
         The answer must be closed: iterate its `events` under `contextlib.aclosing`.
 
         Raises:
-            ModelNotFound: no such model.
             ContextLengthExceeded: a prompt leaves no room for an answer.
             SchemaRefused: a strict schema cannot be held.
             InvalidValue: a pattern cannot be held.
             Overloaded: no room now.
-            EngineUnavailable: the engine is starting or down.
+            EngineUnavailable: the engine is starting or down, or the model cannot be loaded.
         """
-        self._models.resolve(request.model)
         began = time.monotonic()
         lease = self._admission.admit(request.choices * len(request.prompts))
         try:
-            prompted = await self._prompted(request, project, began)
-            lease.add_prompt(sum(len(each.ids) for each in prompted))
+            async with self._parts.held():
+                prompted = await self._prompted(request, project, began)
+                lease.add_prompt(sum(len(each.ids) for each in prompted))
+                return await self._begin(request, prompted, lease)
         except BaseException:
             lease.release()
             raise
-        return await self._begin(request, prompted, lease)
 
     async def _prompted(self, request: TextRequest, project: str, began: float) -> list[Prompted]:
         structure = await self._structures.of_answer(request.response_format)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from antiphon.service.choice_text import TokenScorer
 from antiphon.service.generations import ModelParts
-from antiphon.service.models import ModelRegistry
 from antiphon.service.prompts import Conversation, Prompts
 
 
@@ -23,47 +22,33 @@ class Tokens:
 
 
 class Tokenization:
-    """Tokenizes for the models served; generates nothing."""
+    """Tokenizes for one model, loaded or not; generates nothing."""
 
-    def __init__(self, parts: ModelParts, models: ModelRegistry) -> None:
-        """Tokenize as prompts of these models are."""
-        self._models = models
-        self._context_length = parts.engine.info.context_length
+    def __init__(self, parts: ModelParts) -> None:
+        """Tokenize as prompts of this model are."""
+        self._parts = parts
         self._prompts = Prompts(parts)
         self._scorer = TokenScorer(parts.tokenizer)
 
-    async def of_text(self, model: str | None, text: str, *, start: bool) -> Tokens:
-        """The ids of a plain text, with `start` those of a text completion's prompt.
+    async def of_text(self, text: str, *, start: bool) -> Tokens:
+        """The ids of a plain text, with `start` those of a text completion's prompt."""
+        return self._tokens(await self._prompts.of_text(text, start=start))
 
-        Raises:
-            ModelNotFound: a model is named, and nobody configured it.
-        """
-        self._check(model)
-        return Tokens(await self._prompts.of_text(text, start=start), self._context_length)
-
-    async def of_conversation(self, model: str | None, conversation: Conversation) -> Tokens:
+    async def of_conversation(self, conversation: Conversation) -> Tokens:
         """The ids of a conversation, ready for the assistant's turn.
 
         Raises:
-            ModelNotFound: a model is named, and nobody configured it.
             InvalidValue: the model's template refuses this conversation.
         """
-        self._check(model)
-        return Tokens(await self._prompts.of_conversation(conversation), self._context_length)
+        return self._tokens(await self._prompts.of_conversation(conversation))
 
     async def spelled(self, ids: Sequence[int]) -> list[str]:
         """Each token's own text; part of a character shows as U+FFFD."""
         return await asyncio.to_thread(lambda: [self._scorer.spelled(token) for token in ids])
 
-    async def text(self, model: str | None, ids: Sequence[int]) -> str:
-        """The text that ids spell together, control tokens as templates write them.
-
-        Raises:
-            ModelNotFound: a model is named, and nobody configured it.
-        """
-        self._check(model)
+    async def text(self, ids: Sequence[int]) -> str:
+        """The text that ids spell together, control tokens as templates write them."""
         return await asyncio.to_thread(self._scorer.text, ids)
 
-    def _check(self, model: str | None) -> None:
-        if model is not None:
-            self._models.resolve(model)
+    def _tokens(self, ids: Sequence[int]) -> Tokens:
+        return Tokens(ids, self._parts.engine.info.context_length)

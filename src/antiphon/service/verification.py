@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from antiphon.core.errors import AnswerBroken
 from antiphon.core.events import AnswerEvent, ChoiceEnded, TextDelta, ToolArgumentsDelta, ToolCallStarted
-from antiphon.telemetry.metrics import Metrics
+from antiphon.telemetry.metrics import ModelMetrics
 from antiphon.text.schema.validator import AnswerInvalid
 
 _log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class AnswerSchemas:
 class Verification:
     """Listens to one completion."""
 
-    def __init__(self, schemas: AnswerSchemas, metrics: Metrics) -> None:
+    def __init__(self, schemas: AnswerSchemas, metrics: ModelMetrics) -> None:
         """Check against `schemas`; violations are counted in `metrics`."""
         self._schemas = schemas
         self._metrics = metrics

@@ -7,9 +7,9 @@ values, all of them this server's own words: nothing that a client chose becomes
 Invariant: reporting never fails, never waits, and costs microseconds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -18,6 +18,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from antiphon.core.generation import EngineStats
+
+Outcome = Literal["finished", "cancelled", "failed"]
+
+_MODEL = ("model",)
 
 Sample = tuple[dict[str, str], float]
 """Labels and value."""
@@ -56,34 +60,35 @@ ERRORS: Final = Metric(
 FIRST_TOKEN_S: Final = Metric(
     "antiphon_time_to_first_token_seconds",
     "histogram",
-    "From a conversation's admission to its first token, the queue included",
-    (),
+    "From a conversation's admission to its first token, the queue and loading the model included",
+    _MODEL,
     _FIRST_TOKEN_S,
 )
 TOKEN_S: Final = Metric(
     "antiphon_inter_token_latency_seconds",
     "histogram",
     "Between the tokens of a choice",
-    (),
+    _MODEL,
     _TOKEN_S,
 )
-PROMPT_TOKENS: Final = Metric("antiphon_prompt_tokens_total", "counter", "Prompt tokens accepted")
+PROMPT_TOKENS: Final = Metric("antiphon_prompt_tokens_total", "counter", "Prompt tokens accepted", _MODEL)
 CACHED_TOKENS: Final = Metric(
-    "antiphon_cached_prompt_tokens_total", "counter", "Prompt tokens that came from the prefix cache"
+    "antiphon_cached_prompt_tokens_total", "counter", "Prompt tokens that came from the prefix cache", _MODEL
 )
-COMPLETION_TOKENS: Final = Metric("antiphon_completion_tokens_total", "counter", "Tokens generated")
+COMPLETION_TOKENS: Final = Metric("antiphon_completion_tokens_total", "counter", "Tokens generated", _MODEL)
 COMPLETIONS: Final = Metric(
     "antiphon_completions_total",
     "counter",
     "Completions by how they ended: finished, cancelled or failed",
-    ("outcome",),
+    ("model", "outcome"),
 )
 VIOLATIONS: Final = Metric(
     "antiphon_schema_violations_total",
     "counter",
     "Answers that broke their schema, found before their end was told; a fault of this server each",
+    _MODEL,
 )
-CHOICES: Final = Metric("antiphon_choices_in_hand", "gauge", "Choices that are running or queued")
+CHOICES: Final = Metric("antiphon_choices_in_hand", "gauge", "Choices that are running or queued", _MODEL)
 LAG_S: Final = Metric(
     "antiphon_event_loop_lag_seconds", "histogram", "How late the event loop wakes", (), _LAG_S
 )
@@ -104,10 +109,11 @@ COUNTED: Final = (
 )
 """Counted in the API process."""
 
-_MODEL = ("model",)
-
 ENGINE: Final[tuple[tuple[Metric, Callable[[EngineStats], float]], ...]] = (
-    (Metric("antiphon_engine_ready", "gauge", "1 while the engine answers", _MODEL), lambda s: s.ready),
+    (
+        Metric("antiphon_engine_ready", "gauge", "1 while it answers, or would once it is loaded", _MODEL),
+        lambda s: s.ready or s.state in ("loading", "unloaded"),
+    ),
     (Metric("antiphon_engine_running", "gauge", "Choices in the batch", _MODEL), lambda s: s.running),
     (Metric("antiphon_engine_waiting", "gauge", "Choices in the queue", _MODEL), lambda s: s.waiting),
     (
@@ -159,6 +165,22 @@ ENGINE: Final[tuple[tuple[Metric, Callable[[EngineStats], float]], ...]] = (
         Metric("antiphon_engine_restarts_total", "counter", "Engine processes started anew", _MODEL),
         lambda s: s.restarts,
     ),
+    (
+        Metric("antiphon_model_loaded", "gauge", "1 while the model is in memory", _MODEL),
+        lambda s: s.state in ("loaded", "leaving"),
+    ),
+    (
+        Metric("antiphon_model_requests_awaiting", "gauge", "Requests that wait for it to be loaded", _MODEL),
+        lambda s: s.awaiting,
+    ),
+    (
+        Metric("antiphon_model_loads_total", "counter", "How often it was loaded on demand", _MODEL),
+        lambda s: s.loads,
+    ),
+    (
+        Metric("antiphon_model_load_seconds_total", "counter", "Time that took", _MODEL),
+        lambda s: s.load_s,
+    ),
 )
 """Read from each engine's newest snapshot, when somebody asks."""
 
@@ -197,6 +219,7 @@ class Metrics:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._counters = {m: _counter(m, self._registry) for m in COUNTED if m.kind == "counter"}
         self._histograms = {m: _histogram(m, self._registry) for m in COUNTED if m.kind == "histogram"}
+        self._choices = Gauge(CHOICES.name, CHOICES.help, CHOICES.labels, registry=self._registry)
         self._engines: dict[str, Callable[[], EngineStats]] = {}
         self._registry.register(_EngineFigures(self._engines))
 
@@ -204,9 +227,15 @@ class Metrics:
         """Show this engine's figures, under the name of its model."""
         self._engines[model] = stats
 
-    def watch_choices(self, read: Callable[[], int]) -> None:
-        """Ask there how many choices are in hand. To be called once."""
-        Gauge(CHOICES.name, CHOICES.help, registry=self._registry).set_function(read)
+    def watch_choices(self, model: str, read: Callable[[], int]) -> None:
+        """Ask there how many of a model's choices are in hand."""
+        self._choices.labels(model).set_function(read)
+
+    def of_model(self, model: str) -> "ModelMetrics":
+        """What is reported of one model, by its id."""
+        counters = {metric: counter for metric, counter in self._counters.items() if "model" in metric.labels}
+        histograms = {m: histogram for m, histogram in self._histograms.items() if "model" in m.labels}
+        return ModelMetrics(model, counters, histograms)
 
     def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """An answer is complete. `route` is a template, never a path."""
@@ -217,6 +246,34 @@ class Metrics:
     def error_told(self, route: str, error: str) -> None:
         """A client was told of an error; `error` is the name of its class."""
         self._counters[ERRORS].labels(route, error).inc()
+
+    def event_loop_lagged(self, seconds: float) -> None:
+        """The event loop woke so late."""
+        self._histograms[LAG_S].observe(seconds)
+
+    def exposition(self) -> bytes:
+        """Everything, in Prometheus' text format; its media type is `CONTENT_TYPE`."""
+        return generate_latest(self._registry)
+
+    def samples(self) -> dict[str, list[Sample]]:
+        """Everything, by name of series: a histogram is three, as in the text format."""
+        series: dict[str, list[Sample]] = {}
+        for family in self._registry.collect():
+            for sample in family.samples:
+                series.setdefault(sample.name, []).append((dict(sample.labels), sample.value))
+        return series
+
+
+class ModelMetrics:
+    """The figures of one model; made by `Metrics.of_model`."""
+
+    def __init__(
+        self, model: str, counters: Mapping[Metric, Counter], histograms: Mapping[Metric, Histogram]
+    ) -> None:
+        """Every series begins at zero, so that its first growth is seen."""
+        self._counters = {m: c.labels(model) for m, c in counters.items() if m is not COMPLETIONS}
+        self._histograms = {m: histogram.labels(model) for m, histogram in histograms.items()}
+        self._ended = {outcome: counters[COMPLETIONS].labels(model, outcome) for outcome in get_args(Outcome)}
 
     def prompt_accepted(self, tokens: int) -> None:
         """A prompt went to the engine."""
@@ -242,25 +299,9 @@ class Metrics:
         """A choice's token came so long after the one before."""
         self._histograms[TOKEN_S].observe(seconds)
 
-    def completion_ended(self, outcome: Literal["finished", "cancelled", "failed"]) -> None:
+    def completion_ended(self, outcome: Outcome) -> None:
         """A completion that had begun is over."""
-        self._counters[COMPLETIONS].labels(outcome).inc()
-
-    def event_loop_lagged(self, seconds: float) -> None:
-        """The event loop woke so late."""
-        self._histograms[LAG_S].observe(seconds)
-
-    def exposition(self) -> bytes:
-        """Everything, in Prometheus' text format; its media type is `CONTENT_TYPE`."""
-        return generate_latest(self._registry)
-
-    def samples(self) -> dict[str, list[Sample]]:
-        """Everything, by name of series: a histogram is three, as in the text format."""
-        series: dict[str, list[Sample]] = {}
-        for family in self._registry.collect():
-            for sample in family.samples:
-                series.setdefault(sample.name, []).append((dict(sample.labels), sample.value))
-        return series
+        self._ended[outcome].inc()
 
 
 class _EngineFigures(Collector):

@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import msgspec
 
 from antiphon.app import build_app
+from antiphon.assembly import assembled
+from antiphon.cli.progress import open_progress
 from antiphon.config import Settings
-from antiphon.engine.backends.fake import fake_parts
+from antiphon.engine.backends.fake import improvise
 from antiphon.service.generations import ModelParts
 from antiphon.store.memory import MemoryStore
 
@@ -45,12 +47,16 @@ async def fake_server(
     *, store: bool = True, parts: ModelParts | None = None, **settings: Any
 ) -> AsyncIterator[FakeServer]:
     """Serve until the block ends; `parts` where the fake model is to say or be something particular."""
-    parts = parts or ModelParts(*fake_parts())
-    await parts.engine.start()
-    app, _ = build_app(Settings(engine="fake", **settings), parts, MemoryStore() if store else None)
+    chosen = Settings(engine="fake", **settings)
+    models = assembled(chosen, open_progress, improvise)
+    if parts is not None:
+        models = (replace(models[0], parts=parts),)
+    await models[0].parts.engine.start()
+    app, _ = build_app(chosen, models, MemoryStore() if store else None)
     transport = httpx.ASGITransport(app)
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield FakeServer(client)
     finally:
-        await parts.engine.aclose()
+        for model in models:
+            await model.parts.engine.aclose()

@@ -10,8 +10,8 @@ from antiphon.core.generation import ModelInfo
 from antiphon.core.messages import ChatRequest
 from antiphon.service.completion import Completion
 from antiphon.service.completions import Completions
-from antiphon.service.health import Health
-from antiphon.service.models import ModelRegistry
+from antiphon.service.health import Health, ModelHealth
+from antiphon.service.models import ModelEntry, ModelRegistry, PerModel
 from antiphon.service.stored import StoredCompletions
 
 Step = AssistantEvent | asyncio.Event | Exception
@@ -69,6 +69,12 @@ class ScriptedCompletions(Completions):
         self.gate = asyncio.Event()
         self.gate.set()
         self.open_cancelled = asyncio.Event()
+        self.model_is_there = True
+
+    @property
+    def at_hand(self) -> bool:
+        """What was told."""
+        return self.model_is_there
 
     async def open(self, request: ChatRequest, project: str = "") -> Completion:
         """Wait at the gate, then follow the script."""
@@ -95,15 +101,20 @@ class ScriptedHealth(Health):
         """What was told."""
         return self.is_ready
 
+    def models(self) -> dict[str, ModelHealth]:
+        """One model, which is being loaded."""
+        return {"m": "loading"}
+
 
 def registry() -> ModelRegistry:
     """The models "m" and "org/m:1", an alias of it."""
     info = ModelInfo("m", 4096, VOCAB_SIZE, (0,), "fp_test")
-    return ModelRegistry(info, CREATED, {"org/m:1": "m"})
+    return ModelRegistry([ModelEntry(lambda: info, ("org/m:1",))], CREATED)
 
 
 def scripted_services(
     completions: Completions, health: Health | None = None, stored: StoredCompletions | None = None
 ) -> Services:
     """Services around these completions."""
-    return Services(completions, registry(), health or ScriptedHealth(), stored)
+    models = registry()
+    return Services(PerModel(models, {"m": completions}), models, health or ScriptedHealth(), stored)

@@ -143,6 +143,77 @@ async def test_silent_stream_is_kept_alive_by_comments() -> None:
     assert rest.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+async def test_stream_that_opens_slowly_is_kept_alive(path: str) -> None:
+    """The headers go out and comments follow while a model is loaded; then it goes on as ever."""
+    completions = ScriptedCompletions()
+    completions.gate.clear()
+    completions.model_is_there = False
+    body = json.dumps({"model": "m", "stream": True, "messages": HI["messages"], "input": "Hello"})
+    async with running(completions, ApiOptions(ping_interval=0.01)) as live:
+        connection = await live.connect()
+        await connection.send(post(body.encode(), "Connection: close", path=path))
+        head = await connection.read_until(b"\r\n\r\n")
+        for _ in range(3):
+            await connection.read_until(b": ping\n\n")
+        completions.gate.set()
+        rest = await connection.read_all()
+        await completions.opened[0].closed.wait()
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"lo" in rest
+    assert rest.endswith(b"\n\n\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/v1/chat/completions", b'data: {"error":{"message":"The model is not available'),
+        ("/v1/responses", b'event: error\ndata: {"type":"error","code":null,"message":"The model is not'),
+    ],
+)
+async def test_refusal_after_a_slow_opening_ends_the_stream(path: str, told: bytes) -> None:
+    """There is no status left to tell it by."""
+    completions = ScriptedCompletions(refusal=EngineUnavailable())
+    completions.gate.clear()
+    completions.model_is_there = False
+    body = json.dumps({"model": "m", "stream": True, "messages": HI["messages"], "input": "Hello"})
+    async with running(completions, ApiOptions(ping_interval=0.01)) as live:
+        connection = await live.connect()
+        await connection.send(post(body.encode(), "Connection: close", path=path))
+        await connection.read_until(b": ping\n\n")
+        completions.gate.set()
+        rest = await connection.read_all()
+    assert told in rest
+    assert rest.endswith(b"\n\n\r\n0\r\n\r\n")
+    assert b"[DONE]" not in rest
+
+
+async def test_client_that_leaves_a_slow_opening_cancels_it() -> None:
+    """Though its stream has begun."""
+    completions = ScriptedCompletions()
+    completions.gate.clear()
+    completions.model_is_there = False
+    async with running(completions, ApiOptions(ping_interval=0.01)) as live:
+        connection = await live.connect()
+        await connection.send(post(json.dumps({**HI, "stream": True}).encode()))
+        await connection.read_until(b": ping\n\n")
+        await connection.close()
+        await completions.open_cancelled.wait()
+
+
+async def test_refusal_of_a_loaded_model_is_a_status_however_late() -> None:
+    """Nothing is sent before the answer is open."""
+    completions = ScriptedCompletions(refusal=EngineUnavailable())
+    completions.gate.clear()
+    async with running(completions, ApiOptions(ping_interval=0.001)) as live:
+        asking = asyncio.create_task(live.chat(stream=True))
+        await until(lambda: bool(completions.requests))
+        await asyncio.sleep(0.01)
+        completions.gate.set()
+        response = await asking
+    assert response.status_code == 503
+
+
 async def test_connection_serves_another_request_after_a_stream() -> None:
     """A finished stream leaves its connection usable."""
     async with running() as live:

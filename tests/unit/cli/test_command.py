@@ -46,7 +46,7 @@ def test_flags_reach_the_settings(served: list[Settings]) -> None:
 
     assert result.exit_code == 0
     assert served == [
-        Settings(model="m.gguf", port=0, default_aliases=False, alias=("a", "b"), strict_fields=True)
+        Settings(model=("m.gguf",), port=0, default_aliases=False, alias=("a", "b"), strict_fields=True)
     ]
 
 

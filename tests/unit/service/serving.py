@@ -11,7 +11,6 @@ from antiphon.service.admission import Admission
 from antiphon.service.completion import Completion
 from antiphon.service.completions import Completions, CompletionsOptions
 from antiphon.service.generations import ModelParts
-from antiphon.service.models import ModelRegistry
 from antiphon.telemetry.metrics import Metrics
 
 HELLO = ChatRequest("fake", (Message("user", "Hello"),))
@@ -52,9 +51,8 @@ class Server:
         )
         self.admission = Admission()
         parts = ModelParts(self.engine, FakeTokenizer(), template or FakeChatTemplate())
-        models = ModelRegistry(self.engine.info, 0, {"nickname": "fake"})
         self.metrics = Metrics()
-        self.completions = Completions(parts, models, self.admission, options, self.metrics)
+        self.completions = Completions(parts, self.admission, options, self.metrics.of_model("fake"))
 
     def _note(self, request: GenerationRequest) -> GenerationRequest:
         self.asked.append(request)

@@ -22,7 +22,7 @@ class EngineWithStats(FakeEngine):
 async def test_ready_follows_the_engine() -> None:
     """Ready from start to close."""
     engine = FakeEngine()
-    health = Health(engine)
+    health = Health({"m": engine})
     seen = [health.ready()]
     await engine.start()
     seen.append(health.ready())
@@ -43,7 +43,22 @@ async def test_ready_follows_the_engine() -> None:
 )
 def test_stalled_engine_is_not_ready(snapshot: EngineStats, ready: bool) -> None:
     """Idleness is healthy; work without progress is not."""
-    health = Health(EngineWithStats(snapshot), stall_after_s=10.0)
+    health = Health({"m": EngineWithStats(snapshot)}, stall_after_s=10.0)
 
     assert health.ready() is ready
-    assert health.report() == snapshot
+    assert health.models() == {"m": "ready" if ready else "unavailable"}
+
+
+def test_server_is_ready_while_one_model_answers() -> None:
+    """One whose engine is down refuses its own requests; one that is not loaded would be."""
+    down, failed = EngineWithStats(EngineStats()), EngineWithStats(EngineStats(state="failed"))
+    asleep = EngineWithStats(EngineStats(state="unloaded"))
+    coming = EngineWithStats(EngineStats(state="loading"))
+
+    assert Health({"a": down, "b": asleep, "c": coming}).models() == {
+        "a": "unavailable",
+        "b": "unloaded",
+        "c": "loading",
+    }
+    assert Health({"a": down, "b": asleep}).ready()
+    assert not Health({"a": down, "b": failed}).ready()

@@ -12,7 +12,7 @@ from tests.unit.service.serving import HELLO, Server
 def figure(server: Server, name: str, **labels: str) -> float:
     """One series' value; 0 where there is none yet."""
     samples = server.metrics.samples().get(f"antiphon_{name}", [])
-    return sum(value for found, value in samples if found == labels)
+    return sum(value for found, value in samples if found == {"model": "fake", **labels})
 
 
 async def test_finished_completion_is_counted() -> None:

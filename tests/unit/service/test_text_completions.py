@@ -15,7 +15,6 @@ from antiphon.engine.backends.fake import FakeChatTemplate, FakeEngine, FakeToke
 from antiphon.service.admission import Admission, AdmissionOptions
 from antiphon.service.answer import Answer
 from antiphon.service.generations import ModelParts
-from antiphon.service.models import ModelRegistry
 from antiphon.service.text_completions import TextCompletions
 from tests.unit.service.serving import text_of
 
@@ -31,9 +30,8 @@ class TextServer:
     ) -> None:
         self.engine = FakeEngine(script, context_length=64)
         self.admission = admission or Admission()
-        models = ModelRegistry(self.engine.info, 0, {})
         parts = ModelParts(self.engine, FakeTokenizer(), template or FakeChatTemplate())
-        self.texts = TextCompletions(parts, models, self.admission)
+        self.texts = TextCompletions(parts, self.admission)
 
     async def open(self, *prompts: str | tuple[int, ...], **options: object) -> Answer:
         """Open an answer on the started engine."""

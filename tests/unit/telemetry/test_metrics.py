@@ -11,7 +11,7 @@ from antiphon.telemetry.metrics import METRICS, Metrics
 def test_exposition_has_every_declared_metric_and_no_other() -> None:
     """Each is declared once; what the library adds by itself would show here."""
     metrics = Metrics()
-    metrics.watch_choices(lambda: 3)
+    metrics.watch_choices("m", lambda: 3)
     text = metrics.exposition().decode()
 
     told = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
@@ -78,7 +78,23 @@ def test_no_label_is_a_clients_own_word(method: str) -> None:
 def test_two_servers_count_apart() -> None:
     """Nothing is kept beside the object."""
     one, other = Metrics(), Metrics()
-    one.tokens_generated(4)
+    one.of_model("m").tokens_generated(4)
+    other.of_model("m")
 
-    assert one.samples()["antiphon_completion_tokens_total"] == [({}, 4.0)]
-    assert other.samples()["antiphon_completion_tokens_total"] == [({}, 0.0)]
+    assert one.samples()["antiphon_completion_tokens_total"] == [({"model": "m"}, 4.0)]
+    assert other.samples()["antiphon_completion_tokens_total"] == [({"model": "m"}, 0.0)]
+
+
+def test_two_models_count_apart() -> None:
+    """Each from zero on, so that the first growth is seen."""
+    metrics = Metrics()
+    metrics.of_model("a").completion_ended("failed")
+    metrics.of_model("b").first_token(0.2)
+
+    samples = metrics.samples()
+    failed = {labels["model"]: value for labels, value in samples["antiphon_completions_total"]
+              if labels["outcome"] == "failed"}  # fmt: skip
+    first = {
+        labels["model"]: value for labels, value in samples["antiphon_time_to_first_token_seconds_count"]
+    }
+    assert (failed, first) == ({"a": 1, "b": 0}, {"a": 0, "b": 1})

@@ -9,6 +9,7 @@ from antiphon.api.decode import (
     body_cursor,
     check_token_ids,
     check_vocabulary,
+    model_defaults,
     one_format,
     sampling_options,
     tier_of,
@@ -42,7 +43,7 @@ def decode_text(body: object, models: ModelRegistry, options: ApiOptions) -> Tex
         ModelNotFound: nobody configured the model.
     """
     cursor, unknown = body_cursor(body, legacy.FIELDS, options)
-    values = read_fields(cursor, legacy.FIELDS)
+    values = read_fields(cursor, legacy.FIELDS, model_defaults(cursor, models, legacy.MAX_TOKENS))
     _check_choices(values, options)
     request = _request(values)
     vocab_size = models.get(request.model).vocab_size

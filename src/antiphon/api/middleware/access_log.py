@@ -1,4 +1,4 @@
-"""One line per request: method, route, status, milliseconds, request id. Never content, paths or keys.
+"""One line per request: method, route, model, status, milliseconds, request id. No content, path or key.
 
 The line is written when the answer is complete, so a stream's time is that of the whole stream. The
 metrics of requests are counted at the same moment. What is asked for every second, by an open dashboard
@@ -36,9 +36,10 @@ class AccessLog:
             seconds = time.monotonic() - started
             logger.log(
                 logging.DEBUG if exchange.route in _OFTEN and exchange.status < 400 else logging.INFO,
-                "method=%s route=%s status=%d ms=%d request=%s",
+                "method=%s route=%s model=%s status=%d ms=%d request=%s",
                 scope["method"],
                 exchange.route,
+                exchange.model,
                 exchange.status,
                 round(seconds * 1000),
                 exchange.id,

@@ -12,6 +12,7 @@ from antiphon.api.decode import (
     body_cursor,
     check_choice,
     check_token_ids,
+    model_defaults,
     sampling_options,
     template_options,
     tier_of,
@@ -57,7 +58,7 @@ def decode_response(body: object, models: ModelRegistry, options: ApiOptions) ->
         ModelNotFound: nobody configured the model.
     """
     cursor, unknown = body_cursor(body, own.FIELDS, options)
-    values = read_fields(cursor, own.FIELDS)
+    values = read_fields(cursor, own.FIELDS, model_defaults(cursor, models, own.MAX_OUTPUT_TOKENS))
     check_choice("tool_choice", "tools", values[own.TOOL_CHOICE], values[own.TOOLS])
     request = _request(values)
     check_token_ids(request, models.get(request.model).vocab_size)

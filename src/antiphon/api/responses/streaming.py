@@ -28,6 +28,13 @@ def spell_param(name: str) -> str:
     return _NAMES.get(name) or (_NESTING.sub("", name) if name.startswith("tools[") else name)
 
 
+def refusal_event(error: AntiphonError) -> bytes:
+    """The only event of a stream whose response could not be begun."""
+    told = answer(error, spell_param)
+    facts = {"code": told.code, "message": told.message, "param": told.param}
+    return sse.named_event("error", {"type": "error", **facts, "sequence_number": 0})
+
+
 class ResponseEvents:
     """The events of one response as bytes."""
 

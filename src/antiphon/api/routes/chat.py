@@ -11,7 +11,15 @@ from antiphon.api.exchange import Exchange, exchange_of
 from antiphon.api.ignored import announce
 from antiphon.api.options import ApiOptions
 from antiphon.api.presence import while_present
-from antiphon.api.streaming import ChunkEvents, EventStream, collect, head_of, random_text
+from antiphon.api.streaming import (
+    ChunkEvents,
+    Opened,
+    Opening,
+    begin_stream,
+    collect,
+    head_of,
+    random_text,
+)
 from antiphon.service.answer import Answer
 
 
@@ -27,16 +35,20 @@ class ChatRoutes:
         services, exchange = self._services, exchange_of(request.scope)
         services.lifecycle.check_open()
         call = decode_chat(await read_json(request, services.options), services.models, services.options)
+        exchange.model = services.models.resolve(call.request.model).id
         in_vain = call.wish is not None and services.stored is None
         announce((*call.ignored, "store") if in_vain else call.ignored, exchange)
         shape = _shape(call, services.options)
         if call.stream:
-            opening = self._open(call, exchange)
-            completion = await while_present(request.receive, services.lifecycle, opening)
-            events = ChunkEvents(ChunkEncoder(head_of(completion), shape, random_text))
-            return EventStream(completion, events, services.lifecycle, services.options.ping_interval)
+            opening = Opening(self._opened(call, shape, exchange), services.patience(call.request.model))
+            ping_interval = services.options.ping_interval
+            return await begin_stream(opening, request.receive, services.lifecycle, ping_interval)
         answer = self._whole(call, shape, exchange)
         return JsonResponse(await while_present(request.receive, services.lifecycle, answer))
+
+    async def _opened(self, call: ChatCall, shape: AnswerShape, exchange: Exchange) -> Opened:
+        completion = await self._open(call, exchange)
+        return Opened(completion, ChunkEvents(ChunkEncoder(head_of(completion), shape, random_text)))
 
     async def _whole(self, call: ChatCall, shape: AnswerShape, exchange: Exchange) -> object:
         completion = await self._open(call, exchange)

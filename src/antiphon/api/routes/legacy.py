@@ -1,5 +1,6 @@
 """`POST /v1/completions`."""
 
+from functools import partial
 from types import MappingProxyType
 
 from starlette.requests import Request
@@ -14,8 +15,19 @@ from antiphon.api.legacy.encode import TextChunkEncoder, TextFold
 from antiphon.api.lifecycle import Lifecycle
 from antiphon.api.options import ApiOptions
 from antiphon.api.presence import while_present
-from antiphon.api.streaming import ChunkEvents, EventStream, collect, head_of, random_text
-from antiphon.service.models import ModelRegistry
+from antiphon.api.streaming import (
+    ChunkEvents,
+    Opened,
+    Opening,
+    begin_stream,
+    collect,
+    error_event,
+    head_of,
+    patience,
+    random_text,
+)
+from antiphon.service.answer import Answer
+from antiphon.service.models import ModelRegistry, PerModel
 from antiphon.service.text_completions import TextCompletions
 
 _NAMES = MappingProxyType({"messages": "prompt"})
@@ -26,7 +38,11 @@ class LegacyRoutes:
     """Text completions over HTTP."""
 
     def __init__(
-        self, texts: TextCompletions, models: ModelRegistry, lifecycle: Lifecycle, options: ApiOptions
+        self,
+        texts: PerModel[TextCompletions],
+        models: ModelRegistry,
+        lifecycle: Lifecycle,
+        options: ApiOptions,
     ) -> None:
         """Answer with these services."""
         self._texts = texts
@@ -38,20 +54,36 @@ class LegacyRoutes:
         """Continue a text or several, streamed or whole."""
         self._lifecycle.check_open()
         exchange = exchange_of(request.scope)
-        exchange.spell_param = lambda name: _NAMES.get(name, name)
+        exchange.spell_param = _spell_param
         call = decode_text(await read_json(request, self._options), self._models, self._options)
+        exchange.model = self._models.resolve(call.request.model).id
         announce(call.ignored, exchange)
         shape = AnswerShape(call.request.top_logprobs is not None, call.include_usage, call.obfuscate)
         if call.stream:
-            opening = self._texts.open(call.request, exchange.project)
-            answer = await while_present(request.receive, self._lifecycle, opening)
-            events = ChunkEvents(TextChunkEncoder(head_of(answer), shape, random_text))
-            return EventStream(answer, events, self._lifecycle, self._options.ping_interval)
+            at_hand = self._texts.of(call.request.model).at_hand
+            return await begin_stream(
+                Opening(self._opened(call, shape, exchange.project), patience(at_hand, self._options)),
+                request.receive,
+                self._lifecycle,
+                self._options.ping_interval,
+                partial(error_event, spell_param=_spell_param),
+            )
         whole = self._whole(call, shape, exchange.project)
         return JsonResponse(await while_present(request.receive, self._lifecycle, whole))
 
+    async def _opened(self, call: TextCall, shape: AnswerShape, project: str) -> Opened:
+        answer = await self._open(call, project)
+        return Opened(answer, ChunkEvents(TextChunkEncoder(head_of(answer), shape, random_text)))
+
     async def _whole(self, call: TextCall, shape: AnswerShape, project: str) -> object:
-        answer = await self._texts.open(call.request, project)
+        answer = await self._open(call, project)
         fold = TextFold(head_of(answer), shape)
         await collect(answer, fold.push)
         return fold.completion()
+
+    async def _open(self, call: TextCall, project: str) -> Answer:
+        return await self._texts.of(call.request.model).open(call.request, project)
+
+
+def _spell_param(name: str) -> str:
+    return _NAMES.get(name, name)

@@ -25,14 +25,15 @@ from antiphon.api.responses.stored import (
     keeping_of,
     stored_response,
 )
-from antiphon.api.responses.streaming import ResponseEvents, spell_param
+from antiphon.api.responses.streaming import ResponseEvents, refusal_event, spell_param
 from antiphon.api.stored import behind, list_object
-from antiphon.api.streaming import EventStream, collect, random_text
+from antiphon.api.streaming import Opened, Opening, begin_stream, collect, random_text
 from antiphon.api.wire.query import included, read_limit, read_order
 from antiphon.core.errors import InvalidValue, SchemaRefused, StoredNotFound, UnsupportedParameter
 from antiphon.core.messages import ChatRequest
 from antiphon.core.stored import StoredCompletion
 from antiphon.service.answer import Answer
+from antiphon.service.models import PerModel
 from antiphon.service.prompts import Conversation
 from antiphon.service.tokenization import Tokenization
 
@@ -50,26 +51,30 @@ class ResponseRoutes:
         services.lifecycle.check_open()
         exchange.spell_param = spell_param
         call = decode_response(await read_json(request, services.options), services.models, services.options)
+        exchange.model = services.models.resolve(call.request.model).id
         in_vain = call.store is True and services.stored is None
         announce((*call.ignored, "store") if in_vain else call.ignored, exchange)
         if call.stream:
-            opening = self._open(call, exchange)
-            answer = await while_present(request.receive, services.lifecycle, opening)
-            encoder = ResponseEncoder(self._head(call, answer), random_text if call.obfuscate else None)
-            events = ResponseEvents(encoder)
-            return EventStream(answer, events, services.lifecycle, services.options.ping_interval)
+            return await begin_stream(
+                Opening(self._opened(call, exchange), services.patience(call.request.model)),
+                request.receive,
+                services.lifecycle,
+                services.options.ping_interval,
+                refusal_event,
+            )
         whole = self._whole(call, exchange)
         return JsonResponse(await while_present(request.receive, services.lifecycle, whole))
 
-    async def count_input(self, tokenization: Tokenization, request: Request) -> Response:
+    async def count_input(self, tokenization: PerModel[Tokenization], request: Request) -> Response:
         """How many tokens the input would be, answered by nobody."""
         services, exchange = self._services, exchange_of(request.scope)
         exchange.spell_param = spell_param
         call = decode_count(await read_json(request, services.options), services.models, services.options)
+        exchange.model = services.models.resolve(call.request.model).id
         announce(call.ignored, exchange)
         asked, _ = await self._in_context(call, exchange)
         conversation = Conversation(asked.messages, asked.tools, asked.template_options)
-        tokens = await tokenization.of_conversation(asked.model, conversation)
+        tokens = await tokenization.of(asked.model).of_conversation(conversation)
         return JsonResponse({"object": "response.input_tokens", "input_tokens": len(tokens.ids)})
 
     async def retrieve(self, request: Request) -> Response:
@@ -102,6 +107,11 @@ class ResponseRoutes:
             items.reverse()
         rest = behind("Item", items, asked.get("after"))
         return JsonResponse(list_object(rest[:limit], has_more=len(rest) > limit))
+
+    async def _opened(self, call: ResponseCall, exchange: Exchange) -> Opened:
+        answer = await self._open(call, exchange)
+        encoder = ResponseEncoder(self._head(call, answer), random_text if call.obfuscate else None)
+        return Opened(answer, ResponseEvents(encoder))
 
     async def _whole(self, call: ResponseCall, exchange: Exchange) -> object:
         answer = await self._open(call, exchange)

@@ -10,6 +10,7 @@ field's verdict is.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar, cast
 
 from antiphon.api.wire.guided import (
@@ -299,16 +300,21 @@ class FieldValues:
         return cast(T, self._values[field.name])
 
 
-def read_fields(body: Cursor, table: Sequence[Field[Any]] = FIELDS) -> FieldValues:
-    """Every field of the table, in its order; the first violation raises."""
-    return FieldValues({field.name: _read(body, field) for field in table})
+def read_fields(
+    body: Cursor, table: Sequence[Field[Any]] = FIELDS, defaults: Mapping[str, object] = MappingProxyType({})
+) -> FieldValues:
+    """Every field of the table, in its order; the first violation raises.
+
+    `defaults`, by the name of the field, go before the table's.
+    """
+    return FieldValues({field.name: _read(body, field, defaults) for field in table})
 
 
-def _read(body: Cursor, field: Field[Any]) -> object:
+def _read(body: Cursor, field: Field[Any], defaults: Mapping[str, object]) -> object:
     cursor = body.field(field.name)
     if field.required:
         return field.read(cursor.present())
-    return optional(cursor, field.read, field.default)
+    return optional(cursor, field.read, defaults.get(field.name, field.default))
 
 
 def unknown_fields(body: Cursor, table: Sequence[Field[Any]] = FIELDS) -> tuple[str, ...]:

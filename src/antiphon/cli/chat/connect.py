@@ -3,13 +3,14 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from antiphon.cli.client import ApiError, Endpoint
 from antiphon.cli.progress import open_progress
-from antiphon.config import client_key, gather, servers_folder
+from antiphon.config import client_key, gather, servers_folder, shown_value
 from antiphon.servers import running_servers
 
-_HANDED_ON = ("engine", "threads", "kv_cache_mib", "kv_cache_type")
+_HANDED_ON = ("engine", "models", "threads", "kv_cache_mib", "kv_cache_type")
 """Settings of this environment that a server of the chat's own follows."""
 
 
@@ -63,8 +64,8 @@ def _own(model: str | None) -> Iterator[Connected]:
     from antiphon.hosted.server import serve
 
     given = gather({})
-    settings = {name: given[name].value for name in _HANDED_ON}
+    settings: dict[str, Any] = {name: shown_value(name, given[name].value) for name in _HANDED_ON}
     with open_progress() as progress:
-        server = serve(model or given["model"].value, progress=progress, **settings)
+        server = serve(model or given["model"].value[0], progress=progress, **settings)
     with server:
         yield Connected(Endpoint(server.url, server.api_key), server.model)

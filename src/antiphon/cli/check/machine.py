@@ -4,12 +4,13 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from antiphon.cli.check.finding import Finding, bad, good, warning
 from antiphon.cli.output import shown_size
 from antiphon.config import Settings, cache_folder
+from antiphon.engine.memory import available_memory
 
 _BASE_FEATURE = "avx2"
 _FAST_FEATURES = ("avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
@@ -36,9 +37,11 @@ def check_processor(info: Path = Path("/proc/cpuinfo")) -> Iterator[Finding]:
     yield good("processor", f"{machine}, {cores} cores" + (f", {', '.join(fast)}" if fast else ""))
 
 
-def check_memory(settings: Settings, info: Path = Path("/proc/meminfo")) -> Iterator[Finding]:
+def check_memory(
+    settings: Settings, memory: Callable[[], int | None] = available_memory
+) -> Iterator[Finding]:
     """Memory that can be had now, against the KV cache that is set and the default model."""
-    available = _available_memory(info)
+    available = memory()
     needed = (settings.kv_cache_mib << 20) + _MODEL_BYTES
     if available is None:
         return
@@ -81,12 +84,3 @@ def _flags(info: Path) -> frozenset[str]:
         return frozenset()
     found = (line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features")))
     return frozenset(next(found, ()))
-
-
-def _available_memory(info: Path) -> int | None:
-    try:
-        lines = info.read_text(encoding="utf-8").splitlines()
-        (kib,) = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-        return int(kib) << 10
-    except (OSError, ValueError):
-        return None

@@ -9,15 +9,15 @@ from tests.unit.api.live import running
 
 
 async def test_line_holds_route_status_and_id_but_no_content(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither path nor key nor message nor model reaches the log."""
+    """Neither path nor key nor message reaches the log, and the model as the server calls it."""
     options = ApiOptions(api_keys=frozenset({"sk-secret"}))
     caplog.set_level("INFO", "antiphon")
     async with running(options=options) as live:
         live.client.headers["authorization"] = "Bearer sk-secret"
-        response = await live.chat(user="someone")
+        response = await live.chat(user="someone", model="org/m:1")
     line = next(record.getMessage() for record in caplog.records if record.name == "antiphon.access")
     assert re.fullmatch(
-        r"method=POST route=/v1/chat/completions status=200 ms=\d+ request="
+        r"method=POST route=/v1/chat/completions model=m status=200 ms=\d+ request="
         + response.headers["x-request-id"],
         line,
     )
@@ -39,7 +39,7 @@ async def test_line_names_the_route_not_the_path(
     async with running() as live:
         await live.client.get(path)
     line = next(record.getMessage() for record in caplog.records if record.name == "antiphon.access")
-    assert line.startswith(f"method=GET route={route} status=404 ")
+    assert line.startswith(f"method=GET route={route} model=- status=404 ")
 
 
 @pytest.mark.parametrize("path", ["/v1/antiphon/stats", "/health/live"])

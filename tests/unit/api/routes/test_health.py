@@ -15,8 +15,10 @@ async def test_live_says_so() -> None:
     assert (response.status_code, response.json()) == (200, {"status": "live"})
 
 
-@pytest.mark.parametrize("path", ["/health/ready", "/health"])
-async def test_ready_follows_the_engine(path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "beside"), [("/health/ready", {}), ("/health", {"models": {"m": "loading"}})]
+)
+async def test_ready_follows_the_engine(path: str, beside: dict[str, object]) -> None:
     """503 while a request would not be answered, 200 as soon as it would."""
     health = ScriptedHealth()
     async with running(health=health) as live:
@@ -24,5 +26,5 @@ async def test_ready_follows_the_engine(path: str) -> None:
         before = await live.client.get(path)
         health.is_ready = True
         after = await live.client.get(path)
-    assert (before.status_code, before.json()) == (503, {"status": "unavailable"})
-    assert (after.status_code, after.json()) == (200, {"status": "ready"})
+    assert (before.status_code, before.json()) == (503, {"status": "unavailable"} | beside)
+    assert (after.status_code, after.json()) == (200, {"status": "ready"} | beside)

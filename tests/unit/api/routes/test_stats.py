@@ -59,7 +59,7 @@ async def test_figures_ask_for_the_key() -> None:
 async def test_operators_listener_has_the_metrics_and_nothing_else() -> None:
     """In a form that Prometheus' own parser reads; foreign names are refused as everywhere."""
     metrics = Metrics()
-    metrics.watch_choices(lambda: 0)
+    metrics.watch_choices("m", lambda: 0)
     async with served(create_metrics_app(metrics), "127.0.0.1", 0) as port, httpx.AsyncClient() as client:
         origin = f"http://127.0.0.1:{port}"
         got = await client.get(f"{origin}/metrics")

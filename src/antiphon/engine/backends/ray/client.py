@@ -328,6 +328,6 @@ def _sum_of(reports: list[EngineStats]) -> EngineStats:
     counts = {
         field.name: sum(getattr(report, field.name) for report in reports)
         for field in dataclasses.fields(EngineStats)
-        if field.name not in ("ready", "step_age_s")
+        if field.name not in ("ready", "state", "step_age_s")
     }
     return EngineStats(**counts)
