@@ -1,4 +1,4 @@
-"""`python -m bench run | micro | soak | join | report`: arguments in, a table and a file out."""
+"""`python -m bench run | micro | soak | join | report | plan`: arguments in, a table and a file out."""
 
 import argparse
 import os
@@ -18,6 +18,7 @@ from bench import machine, results
 from bench.micro.apart import measure_apart
 from bench.micro.found import Asked
 from bench.plan import DEFAULT_CONCURRENCY, QUICK_CONCURRENCY, SPARED, Group, make_plan
+from bench.planning.command import add_commands
 from bench.report import write_report
 from bench.results import Result, Results
 from bench.runner import Measured, RunOptions, measure
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m bench", description="Measure Antiphon beside its peers.")
-    commands = parser.add_subparsers(required=True, metavar="run | micro | soak | join | report")
+    commands = parser.add_subparsers(required=True, metavar="run | micro | soak | join | report | plan")
     run = commands.add_parser("run", help="drive every server with every workload")
     run.set_defaults(command=_run)
     run.add_argument("--servers", default=_DEFAULT_SERVERS, help="names, comma-separated (%(default)s)")
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="write docs/concepts/performance.md from a results file")
     report.set_defaults(command=_report)
     report.add_argument("file", type=Path, nargs="?", help="a results file (the newest)")
+    add_commands(commands.add_parser("plan", help="how many replicas a load needs, by simulation"))
     return parser
 
 

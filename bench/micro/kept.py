@@ -27,14 +27,19 @@ class Kept:
     found: Any
 
 
-def keep(name: str, about: str, found: Any) -> Path:
-    """Write what was found to a file named by its date and name, and show it."""
+def write(name: str, about: str, found: Any, part: str) -> Path:
+    """Write what was found to a file named by its date and name, in the folder of its part."""
     kept = Kept(about, machine.now(), [*sys.orig_argv], machine.git_commit(), machine.machine_notes(), found)
-    folder = FOLDER / "engine"
+    folder = FOLDER / part
     folder.mkdir(parents=True, exist_ok=True)
     stamp = re.sub(r"[^0-9T]", "", kept.date.partition("+")[0])
     path = folder / f"{stamp}-{name}.json"
-    text = msgspec.json.format(msgspec.json.encode(asdict(kept)), indent=1)
-    path.write_bytes(text)
-    sys.stdout.write(f"{text.decode()}\nWritten to {path}\n")
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(asdict(kept)), indent=1))
+    return path
+
+
+def keep(name: str, about: str, found: Any) -> Path:
+    """Write what an experiment with the engine found, and show it."""
+    path = write(name, about, found, "engine")
+    sys.stdout.write(f"{path.read_text()}\nWritten to {path}\n")
     return path

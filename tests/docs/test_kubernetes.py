@@ -218,6 +218,8 @@ def test_ray_workers_are_as_large_as_an_engine_and_as_many_as_are_asked_for() ->
     assert int(worker["resources"]["limits"]["cpu"]) == own.threads
     assert int(worker["resources"]["limits"]["memory"].removesuffix("Gi")) << 10 > own.kv_cache_mib * 1.5
     assert f"--address={cluster['metadata']['name']}-head-svc:6379 --num-cpus=0 " in server("ray")["args"][0]
+    assert cluster["spec"]["authOptions"] == {"mode": "token"}
+    assert {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN"} <= set(variables("ray"))
     lock = (ROOT / "requirements" / "ray.txt").read_text()
     assert f"\nray=={cluster['spec']['rayVersion']} " in lock
     assert "\nasyncpg==" in lock

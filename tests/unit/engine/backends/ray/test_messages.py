@@ -41,8 +41,8 @@ def test_failure_arrives_as_its_class(error: AntiphonError) -> None:
 
 def test_groups_of_many_streams_are_further_apart() -> None:
     """More cores bear more of them; no stream is silent for long."""
-    assert group_pause_s(1, 1) == group_pause_s(16, 8) == 0.03
-    assert group_pause_s(4, 1) < group_pause_s(8, 1) == group_pause_s(16, 2)
+    assert group_pause_s(1, 2) == group_pause_s(8, 16) == 0.03
+    assert group_pause_s(2, 1) == group_pause_s(4, 2) < group_pause_s(4, 1)
     assert group_pause_s(1000, 1) == 0.25
 
 

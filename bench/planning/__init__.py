@@ -1,0 +1,1 @@
+"""How many replicas a load needs: the engine's real scheduler and router in simulated time."""
