@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from antiphon.config import load
 from tests.docs.blocks import ROOT, Block, blocks, pages, pictures
 from tests.docs.sandbox import Sandbox, missing
+from tests.live.scripted_model import scripted_server
 from tests.live.server_process import ServerProcess
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
@@ -23,6 +24,8 @@ REAL_MODEL = ("README.md", "docs/guides/models.md")
 ENVIRONMENTS = {"docs/guides/langchain.md": "clients", "docs/guides/agents.md": "clients"}
 ENVIRONMENTS |= {"docs/guides/instructor.md": "instructor"}
 """Where the Python of a page is run, if not beside Antiphon."""
+BY_HEART = frozenset({"docs/guides/agents.md"})
+"""Pages whose model knows its answers by heart: chance might call tools until an agent gives up."""
 ELSEWHERE = {
     "docs/guides/cluster.md": "tests/live/test_ray_server.py",
     "docs/guides/kubernetes.md": "tests/docs/test_kubernetes.py",
@@ -39,8 +42,9 @@ SETTINGS = ("json", "yaml", "toml")
 def sandbox(request: pytest.FixtureRequest, tmp_path: Path, fake_server: ServerProcess) -> Iterator[Sandbox]:
     """A home for the page that the test is about."""
     page = request.node.callspec.params["page"]
-    with closing(Sandbox(tmp_path, fake_server.base_url, {} if page in REAL_MODEL else FAKE)) as made:
-        yield made
+    with ExitStack() as stack:
+        url = stack.enter_context(scripted_server()) if page in BY_HEART else fake_server.base_url
+        yield stack.enter_context(closing(Sandbox(tmp_path, url, {} if page in REAL_MODEL else FAKE)))
 
 
 def runnable(page: str) -> list[Block]:
