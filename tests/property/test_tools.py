@@ -14,9 +14,9 @@ from antiphon.engine.backends.fake.held_answer import held_answer
 from antiphon.service.choice_calls import ChoiceCalls
 from antiphon.service.choice_text import ChoiceText, TokenScorer
 from antiphon.text.stop import StopStrings
-from antiphon.text.tools.custom import InputReader
+from antiphon.text.tools.custom import InputReader, written_texts
 from antiphon.text.tools.grammar import CallRules, arguments_schema, tool_constraint
-from antiphon.text.tools.parser import CallForms
+from antiphon.text.tools.parser import HERMES_CALLS, CallForms
 from antiphon.text.tools.syntax import HERMES, SYNTAXES, CallSyntax
 from tests.byte_grammar import accepts, byte_compiler
 
@@ -24,6 +24,7 @@ COMPILER = byte_compiler()
 VALUES = st.sampled_from(
     [
         {"type": "string"},
+        {"type": "string", "enum": ["a b", "</parameter>"]},
         {"type": "integer", "minimum": 3, "maximum": 5},
         {"type": "number"},
         {"type": "boolean"},
@@ -32,9 +33,9 @@ VALUES = st.sampled_from(
         {"anyOf": [{"type": "integer"}, {"type": "null"}]},
     ]
 )
-SCHEMAS = st.dictionaries(st.text('ab }"é', min_size=1, max_size=3), VALUES, max_size=3).map(
-    lambda properties: {"type": "object", "properties": properties, "required": sorted(properties)}
-)
+SCHEMAS = st.tuples(
+    st.dictionaries(st.text('ab }"é', min_size=1, max_size=3), VALUES, max_size=3), st.integers(0, 3)
+).map(lambda of: {"type": "object", "properties": of[0], "required": sorted(of[0])[of[1] :]})
 TOOLS = st.lists(
     st.tuples(st.from_regex(r"[a-zA-Z0-9_-]{1,8}", fullmatch=True), SCHEMAS), min_size=1, max_size=3
 )
@@ -44,10 +45,10 @@ TOKENIZER = FakeTokenizer()
 Heard = tuple[str, list[tuple[str, str]]]
 
 
-def heard(pieces: list[bytes], openings: tuple[str, ...], syntax: CallSyntax = HERMES) -> Heard:
+def heard(pieces: list[bytes], openings: tuple[str, ...], forms: CallForms = HERMES_CALLS) -> Heard:
     """Text, and per call its name and arguments."""
     text = ChoiceText(TOKENIZER, TokenScorer(TOKENIZER), StopStrings(()), 0, StopStrings(openings))
-    calls = ChoiceCalls(CallForms(syntax))
+    calls = ChoiceCalls(forms)
     events: list[object] = []
     for piece in pieces:
         events.append(text.push(TokenDelta(0, tuple(piece)), 0))
@@ -80,7 +81,8 @@ def test_answer_under_the_grammar_is_read_as_what_it_is(  # noqa: PLR0917
 ) -> None:
     """The grammar accepts it, any split reads alike, and arguments are valid under the function's schema."""
     functions = [FunctionTool(name, None, schema) for name, schema in dict(tools).items()]
-    constraint = tool_constraint(functions, choice, parallel, None, CallRules(syntax))
+    forms = CallForms(syntax, texts=written_texts(functions))
+    constraint = tool_constraint(functions, choice, parallel, None, CallRules(syntax, texts=forms.texts))
     answer = held_answer(constraint, chance)  # type: ignore[arg-type]
 
     assert accepts(COMPILER, constraint, answer)
@@ -88,8 +90,8 @@ def test_answer_under_the_grammar_is_read_as_what_it_is(  # noqa: PLR0917
     cuts = sorted(data.draw(st.sets(st.integers(0, len(raw)), max_size=6)))
     pieces = [raw[start:end] for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
     openings = syntax.openings(tool.name for tool in functions)
-    told, calls = heard(pieces, openings, syntax)
-    assert (told, calls) == heard([bytes([byte]) for byte in raw], openings, syntax)
+    told, calls = heard(pieces, openings, forms)
+    assert (told, calls) == heard([bytes([byte]) for byte in raw], openings, forms)
     begin = min((answer.index(opening) for opening in openings if opening in answer), default=len(answer))
     assert told == answer[:begin]
     assert bool(calls) == (begin < len(answer))

@@ -19,6 +19,7 @@ from antiphon.core.errors import InvalidValue, ModelNotFound, NumberOutOfRange, 
 from antiphon.core.messages import (
     AnswerOptions,
     ChatRequest,
+    CustomTool,
     ResponseFormat,
     SamplingOptions,
     ServiceTier,
@@ -175,9 +176,13 @@ def check_choice(name: str, among: str, choice: ToolChoice | None, tools: tuple[
     if not tools:
         reason = f"Invalid value for '{name}': '{name}' is only allowed when '{among}' are specified."
         raise InvalidValue(name, reason, code=None)
-    missing = set(choice.names or ()) - {tool.name for tool in tools}
-    if missing:
-        reason = f"Invalid value for '{name}': '{excerpt(min(missing))}' is not in '{among}'."
+    kinds = {tool.name: isinstance(tool, CustomTool) for tool in tools}
+    for chosen in choice.names or ():
+        custom = chosen in choice.custom
+        if kinds.get(chosen) is custom:
+            continue
+        what = "" if chosen not in kinds else " as a custom tool" if custom else " as a function"
+        reason = f"Invalid value for '{name}': '{excerpt(chosen)}' is not in '{among}'{what}."
         raise InvalidValue(name, reason, code=None)
 
 

@@ -83,6 +83,8 @@ class ToolChoice:
     """`named` is exactly one call of the one tool in `names`."""
     names: tuple[str, ...] | None = None
     """The tools that may be called; None: all."""
+    custom: frozenset[str] = frozenset()
+    """Of these, the ones that the caller takes for custom tools."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from antiphon.text.tools.parser import (
     HERMES_CALLS,
     CallEvent,
     CallForms,
-    CallMalformed,
     CallParser,
     CallStarted,
 )
+from antiphon.text.tools.syntax import CallMalformed
 
 _ALPHABET: Final = string.ascii_letters + string.digits
 _ID_LENGTH: Final = 24

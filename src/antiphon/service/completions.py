@@ -44,11 +44,11 @@ from antiphon.telemetry.metrics import ModelMetrics
 from antiphon.text.full_match import full_match
 from antiphon.text.reasoning import ReasoningBlock, behind_reasoning, block_behind
 from antiphon.text.response_format import ANY_OBJECT
-from antiphon.text.tools.custom import as_function, raw_grammars
-from antiphon.text.tools.grammar import CallRules, arguments_schema, tool_constraint
+from antiphon.text.tools.custom import as_function, raw_grammars, written_texts
+from antiphon.text.tools.grammar import CallRules, arguments_schema, can_stand_beside_calls, tool_constraint
 from antiphon.text.tools.syntax import SYNTAXES, CallSyntax
 
-_TAG: Final = re.compile(r"</?[\w:]+>|\[/?[A-Z_]+\]")
+_TAG: Final = re.compile(r"</?[\w:]+>|<\|\w+\|>|\[/?[A-Z_]+\]")
 _TAIL_TOKENS: Final = 32
 """Enough of a prompt's end to see a tag in it, also where tokens are bytes."""
 
@@ -83,6 +83,8 @@ class Completions:
         self._prompts = Prompts(parts, options.inline_prompt_chars)
         self._syntax = SYNTAXES[parts.template.call_syntax]
         self._controls = _controls(parts, self._syntax)
+        if self._syntax.tag not in self._controls:
+            self._syntax = replace(self._syntax, tag="")
         self._structures = Structures(parts.engine, subset_only=options.openai_strict_schemas)
 
     @property
@@ -134,7 +136,7 @@ class Completions:
             structure=structure,
             tools=() if request.tool_choice.mode == "none" else request.tools,
             block=block,
-            syntax=self._syntax,
+            syntax=structure.syntax or self._syntax,
             controls=self._controls,
             call_reason="stop" if request.tool_choice.mode == "named" else "tool_calls",
         )
@@ -154,7 +156,6 @@ class Completions:
         """The constraint to generate under, proved to compile, and what checks the answer."""
         structure = await self._structures.of_answer(request.response_format)
         if request.tools:
-            _check_answers_beside_calls(request)
             structure = await self._tools(request, structure, block)
         if structure.constraint is None or block is None:
             return structure
@@ -173,7 +174,14 @@ class Completions:
         for place, tool in enumerate(request.tools):
             await self._check_grammar(place, tool)
         not_from = block.opening if block and not block.begun else ""
-        rules = CallRules(self._syntax, raw_grammars(request.tools), self._controls, not_from)
+        rules = CallRules(
+            self._syntax,
+            raw_grammars(request.tools),
+            self._controls,
+            texts=written_texts(request.tools),
+            not_from=not_from,
+        )
+        _check_answer_beside_calls(request, answer, rules)
         try:
             return await self._checked_tools(
                 request, await self._functions(request, alone=False), answer, rules
@@ -195,6 +203,7 @@ class Completions:
         rules: CallRules,
     ) -> Structure:
         tools = [replace(tool, parameters=held.schema) if held else tool for tool, held in functions]
+        rules = rules.able_to_write(tools)
         constraint = tool_constraint(
             tools, request.tool_choice, request.parallel_tool_calls, answer.constraint, rules
         )
@@ -202,7 +211,7 @@ class Completions:
         arguments: dict[str, AnswerCheck] = {tool.name: held.validator for tool, held in functions if held}
         arguments.update(_input_checks(request))
         text = answer.schemas.text if answer.schemas else None
-        return Structure(constraint, AnswerSchemas(text, arguments))
+        return Structure(constraint, AnswerSchemas(text, arguments), rules.syntax)
 
     async def _functions(
         self, request: ChatRequest, *, alone: bool
@@ -286,10 +295,18 @@ def _one_token(tokenizer: Tokenizer, text: str) -> int | None:
     return ids[0] if len(ids) == 1 and tokenizer.token_bytes(ids[0]) == text.encode() else None
 
 
-def _check_answers_beside_calls(request: ChatRequest) -> None:
-    """Refuse patterns for answers that may call instead: only JSON can be told from a call for sure."""
+def _check_answer_beside_calls(request: ChatRequest, answer: Structure, rules: CallRules) -> None:
+    """Refuse a form of answers that may call instead, if it is of texts that could be calls."""
     wanted = request.response_format
-    if isinstance(wanted, PatternFormat | ChoiceFormat) and request.tool_choice.mode == "auto":
+    if not isinstance(wanted, PatternFormat | ChoiceFormat) or request.tool_choice.mode != "auto":
+        return
+    if isinstance(wanted, ChoiceFormat):
+        openings = rules.syntax.openings(tool.name for tool in request.tools)
+        clear = not any(opening in text for text in wanted.texts for opening in openings)
+        clear &= bool(rules.syntax.opening) or not any(text.startswith("{") for text in wanted.texts)
+    else:
+        clear = answer.constraint is not None and can_stand_beside_calls(answer.constraint, rules)
+    if not clear:
         reason = f"Invalid value for '{wanted.label}': it cannot be combined with 'tools'."
         raise InvalidValue(wanted.label, reason, code=None)
 

@@ -38,7 +38,7 @@ from antiphon.telemetry.metrics import Metrics, ModelMetrics
 from antiphon.telemetry.traces import NO_TRACES, Asked, CompletionSpan, Operation, Traces
 from antiphon.text.reasoning import ReasoningBlock, ReasoningSplitter
 from antiphon.text.stop import StopStrings
-from antiphon.text.tools.custom import raw_grammars
+from antiphon.text.tools.custom import raw_grammars, written_texts
 from antiphon.text.tools.parser import CallForms
 from antiphon.text.tools.syntax import HERMES, CallSyntax
 
@@ -135,7 +135,8 @@ class Generations:
             span.end(Failed(error), tokens.id, ())
             raise
         custom = frozenset(tool.name for tool in prompted.tools if isinstance(tool, CustomTool))
-        forms = CallForms(prompted.syntax, custom, raw_grammars(prompted.tools).keys())
+        raw, texts = raw_grammars(prompted.tools).keys(), written_texts(prompted.tools)
+        forms = CallForms(prompted.syntax, custom, raw, texts)
         return Completion(
             id=tokens.id,
             created=int(time.time()),

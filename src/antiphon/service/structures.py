@@ -19,6 +19,7 @@ from antiphon.core.ports import Engine
 from antiphon.service.schemas import HeldSchema, Schemas
 from antiphon.service.verification import AnswerSchemas
 from antiphon.text.response_format import ANY_OBJECT, schema_of, text_constraint
+from antiphon.text.tools.syntax import CallSyntax
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Structure:
 
     constraint: Constraint | None = None
     schemas: AnswerSchemas | None = None
+    syntax: CallSyntax | None = None
+    """How calls are written under it; None: there are none."""
 
 
 UNHELD: Final = Structure()

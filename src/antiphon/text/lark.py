@@ -48,6 +48,11 @@ def text_to(parts: Sequence[str], beginning: str = "") -> str:
     return f"/{start}{_ANY}({_either(parts)})/"
 
 
+def unless_within(body: str, part: str) -> str:
+    """A terminal's body: what the other one allows, unless it holds this."""
+    return f"{body} & ~/{_ANY}({_either([part])}){_ANY}/"
+
+
 def unless_from(body: str, beginning: str) -> str:
     """A terminal's body: what the other one allows, unless it begins so behind white space."""
     return body + _not_from(beginning)

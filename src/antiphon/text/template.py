@@ -149,7 +149,7 @@ class JinjaChatTemplate:
             return None
         syntax = SYNTAXES[key]
         # Without an opening of its own a call must stand where text would: else it has another one.
-        alike = _before(text, syntax.head(name)) == _before(plain, name)
+        alike = _before(text, syntax.head(name)).removesuffix(syntax.tag).strip() == _before(plain, name)
         return key if syntax.opening or alike else None
 
     def _keeps_calls(self, count: int) -> bool:

@@ -237,3 +237,33 @@ def test_unknown_fields_are_reported_or_refused() -> None:
     with pytest.raises(UnknownParameter) as caught:
         decode(ApiOptions(strict_fields=True), foo=1)
     assert caught.value.param == "foo"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "reason"),
+    [
+        ("function", "f", None),
+        ("custom", "c", None),
+        ("custom", "f", "'f' is not in 'tools' as a custom tool."),
+        ("function", "c", "'c' is not in 'tools' as a function."),
+        ("function", "g", "'g' is not in 'tools'."),
+    ],
+)
+@pytest.mark.parametrize("allowed", [False, True])
+def test_chosen_tool_is_of_the_kind_that_is_said(
+    kind: str, name: str, reason: str | None, allowed: bool
+) -> None:
+    """Alone or among those that are allowed."""
+    tools = [{"type": "function", "function": {"name": "f"}}, {"type": "custom", "custom": {"name": "c"}}]
+    choice: dict[str, object] = {"type": kind, kind: {"name": name}}
+    if allowed:
+        choice = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [choice]}}
+    if reason is None:
+        assert decode(tools=tools, tool_choice=choice).request.tool_choice.names == (name,)
+        return
+    with pytest.raises(InvalidValue) as caught:
+        decode(tools=tools, tool_choice=choice)
+    assert (caught.value.param, caught.value.reason) == (
+        "tool_choice",
+        f"Invalid value for 'tool_choice': {reason}",
+    )

@@ -17,7 +17,6 @@ from antiphon.core.errors import (
 from antiphon.core.generation import Constraint, EngineFeature, SamplingParams
 from antiphon.core.messages import (
     ChoiceFormat,
-    FunctionTool,
     JsonObjectFormat,
     JsonSchemaFormat,
     Message,
@@ -272,15 +271,6 @@ async def test_patterns_are_constraints(wanted: PatternFormat | ChoiceFormat, co
     server = Server()
     await (await server.open(replace(HELLO, response_format=wanted))).aclose()
     assert server.asked[0].constraint == constraint
-
-
-async def test_patterns_beside_tools_are_refused_by_name() -> None:
-    """Where the model may choose between a call and an answer, only JSON can be told from a call."""
-    wanted = PatternFormat("regex", "a*", "guided_regex")
-    tools = (FunctionTool("f", None, {}),)
-    with pytest.raises(InvalidValue) as caught:
-        await Server().open(replace(HELLO, response_format=wanted, tools=tools))
-    assert caught.value.param == "guided_regex"
 
 
 async def test_pattern_that_cannot_be_held_is_refused_by_the_name_of_its_field() -> None:

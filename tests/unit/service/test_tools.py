@@ -10,15 +10,17 @@ from antiphon.core.events import AssistantEvent, ChoiceEnded, Failed, ToolArgume
 from antiphon.core.generation import Constraint
 from antiphon.core.messages import (
     ChatRequest,
+    ChoiceFormat,
     CustomTool,
     FunctionTool,
     JsonSchemaFormat,
     Message,
+    PatternFormat,
     Tool,
     ToolChoice,
     ToolGrammar,
 )
-from antiphon.engine.backends.fake import say
+from antiphon.engine.backends.fake import FakeChatTemplate, say
 from tests.unit.service.serving import Server, ending_of, text_of
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -227,3 +229,56 @@ async def test_answer_keeps_its_format_beside_tools() -> None:
 
 def _fields(request: ChatRequest) -> dict[str, object]:
     return {name: getattr(request, name) for name in ChatRequest.__dataclass_fields__}
+
+
+def coder() -> FakeChatTemplate:
+    """The template of a model that writes arguments one by one."""
+    template = FakeChatTemplate()
+    template.call_syntax = "qwen-coder"
+    return template
+
+
+async def test_arguments_that_are_written_one_by_one_come_as_json() -> None:
+    """Functions' and custom tools'."""
+    said = (
+        '<tool_call>\n<function=weather>\n<parameter=city>\n"Paris"\n</parameter>\n</function>\n</tool_call>'
+        "\n<tool_call>\n<function=note>\n<parameter=input>\na\nb\n</parameter>\n</function>\n</tool_call>"
+    )
+    events = await Server(lambda *_: say(said), template=coder()).answer(
+        asking(AUTO, WEATHER, CustomTool("note"))
+    )
+
+    assert calls_of(events) == [("weather", '{"city":"\\"Paris\\""}'), ("note", "a\nb")]
+    assert reason_of(events) == "tool_calls"
+
+
+async def test_tool_that_cannot_be_called_so_is_called_in_json() -> None:
+    """With the others of its request; what the grammar writes is what is read."""
+    free = FunctionTool("free", None, {"type": "object", "additionalProperties": {"type": "integer"}})
+    server = Server(template=coder())
+    for tools in ((WEATHER,), (WEATHER, free)):
+        events = await server.answer(asking(ToolChoice("required"), *tools))
+        assert all(isinstance(json.loads(arguments), dict) for _, arguments in calls_of(events))
+        assert calls_of(events)
+
+    written = [request.constraint.text for request in server.asked if request.constraint]
+    assert ["<function=" in text for text in written] == [True, False]
+
+
+async def test_pattern_and_choices_may_be_answered_instead_of_a_call() -> None:
+    """A Lark grammar where calls open with plain text could write one, and is refused by its name."""
+    server = Server()
+    for wanted in (
+        PatternFormat("regex", "[ab]{3}", "guided_regex"),
+        ChoiceFormat(("yes", "no"), "guided_choice"),
+    ):
+        events = await server.answer(asking(response_format=wanted))
+        assert re.fullmatch("[ab]{3}|yes|no", text_of(events)) or calls_of(events)
+    for refused in (
+        PatternFormat("lark", 'start: "a"', "guided_grammar"),
+        ChoiceFormat(("yes", "<tool_call>"), "guided_choice"),
+    ):
+        with pytest.raises(InvalidValue) as caught:
+            await server.answer(asking(response_format=refused))
+        assert caught.value.param == refused.label
+    assert server.idle

@@ -144,6 +144,24 @@ LLAMA = """{%- if tools %}<|system|>
 {%- endfor %}<|assistant|>
 """
 
+# How Qwen3-Coder writes calls, in short.
+QWEN_CODER = """{%- if tools %}<|im_start|>system
+{{ tools | tojson }}<|im_end|>
+{% endif %}
+{%- for m in messages %}<|im_start|>{{ 'user' if m.role == 'tool' else m.role }}
+{{ m.content }}
+{%- for call in m.tool_calls or [] %}{% set call = call.function %}
+{{- '\\n<tool_call>\\n<function=' + call.name + '>\\n' }}
+{%- for name, value in call.arguments | items %}
+{{- '<parameter=' + name + '>\\n' }}
+{%- set value = value if value is string else value | tojson | safe %}
+{{- value + '\\n</parameter>\\n' }}
+{%- endfor %}
+{{- '</function>\\n</tool_call>' }}
+{%- endfor %}<|im_end|>
+{% endfor %}<|im_start|>assistant
+"""
+
 
 @pytest.mark.parametrize(
     ("source", "syntax"),
@@ -153,7 +171,9 @@ LLAMA = """{%- if tools %}<|system|>
         (MISTRAL, "mistral"),
         (MISTRAL.replace("[TOOL_CALLS] [", "[TOOL_CALLS]["), "mistral-tight"),
         (LLAMA, "llama"),
+        (LLAMA.replace('{"name"', '<|python_tag|>{"name"'), "llama"),
         (LLAMA.replace("parameters", "arguments"), "bare"),
+        (QWEN_CODER, "qwen-coder"),
         (LLAMA.replace('{"name"', '<call>\n{"name"'), "hermes"),
     ],
 )

@@ -6,9 +6,9 @@ choice names a tool which is there concerns two fields and is checked in `decode
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from antiphon.api.wire.reader import (
     Cursor,
@@ -98,7 +98,7 @@ def read_tool_choice(cursor: Cursor, form: ToolForm = CHAT_FORM) -> ToolChoice:
         raise wrong_type(cursor, "one of a string or object")
     if form.read_kind(cursor.field("type"), _ALLOWED) == _ALLOWED:
         return _read_allowed(form.within(cursor, _ALLOWED), form)
-    return ToolChoice("named", (_tool_name(cursor, form),))
+    return _chosen("named", (_named(cursor, form),))
 
 
 def read_function_choice(cursor: Cursor) -> ToolChoice:
@@ -169,11 +169,17 @@ def _read_parameters(cursor: Cursor, function: str) -> Mapping[str, object]:
 
 def _read_allowed(cursor: Cursor, form: ToolForm) -> ToolChoice:
     mode = one_of("auto", "required")(cursor.field("mode"))
-    read_name = array_of(lambda tool: _tool_name(tool, form), MAX_TOOLS, minimum=1)
-    return ToolChoice("auto" if mode == "auto" else "required", read_name(cursor.field("tools")))
+    read = array_of(lambda tool: _named(tool, form), MAX_TOOLS, minimum=1)
+    return _chosen("auto" if mode == "auto" else "required", read(cursor.field("tools")))
 
 
-def _tool_name(cursor: Cursor, form: ToolForm) -> str:
+def _named(cursor: Cursor, form: ToolForm) -> tuple[str, str]:
+    """The kind and the name of a tool that is chosen."""
     read_object(cursor)
     kind = form.read_kind(cursor.field("type"))
-    return read_string(form.within(cursor, kind).field("name"))
+    return kind, read_string(form.within(cursor, kind).field("name"))
+
+
+def _chosen(mode: Literal["auto", "required", "named"], tools: Sequence[tuple[str, str]]) -> ToolChoice:
+    names = tuple(name for _, name in tools)
+    return ToolChoice(mode, names, frozenset(name for kind, name in tools if kind == "custom"))

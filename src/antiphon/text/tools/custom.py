@@ -9,11 +9,12 @@ Invariant: reading the arguments that hold a text gives that text, for any split
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from typing import Final
 
 from antiphon.core.messages import CustomTool, FunctionTool, Message, Tool, ToolCall
+from antiphon.text.tools.parameters import text_parameters
 
 INPUT_OPENING: Final = '{"input":"'
 """What stands before an input, in JSON and before a raw one."""
@@ -60,6 +61,11 @@ def raw_grammars(tools: Iterable[Tool]) -> Mapping[str, str]:
         for tool in tools
         if isinstance(tool, CustomTool) and tool.grammar is not None and tool.grammar.syntax == "lark"
     }
+
+
+def written_texts(tools: Iterable[Tool]) -> Mapping[str, Set[str]]:
+    """By name: the parameters that are written as they are where arguments are written one by one."""
+    return {tool.name: text_parameters(as_function(tool).parameters) for tool in tools}
 
 
 class InputReader:

@@ -5,17 +5,27 @@ the model would have liked to write. Text may hold anything except what opens a 
 one, so it has to be one. After the calls nothing follows. A call whose input is raw is the only one.
 """
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Final
 
 from antiphon.core.generation import Constraint
 from antiphon.core.messages import FunctionTool, ToolChoice
-from antiphon.text.lark import Spelling, json_rule, nested_rule, text_to, text_without, unless_from
+from antiphon.text.lark import (
+    Spelling,
+    constraint_rule,
+    json_rule,
+    nested_rule,
+    text_to,
+    text_without,
+    unless_from,
+    unless_within,
+)
 from antiphon.text.schema.free_names import has_free_names
 from antiphon.text.tools.custom import INPUT_OPENING
+from antiphon.text.tools.parameters import is_writable, parameter_rules
 from antiphon.text.tools.syntax import HERMES, CallSyntax
 
 MAX_CALLS: Final = 16
@@ -37,8 +47,19 @@ class CallRules:
     """By name: the Lark grammar of tools whose input is written as it is."""
     controls: Mapping[str, int] = field(default_factory=dict)
     """The parts of the syntax that are control tokens, with their ids."""
+    texts: Mapping[str, Set[str]] = field(default_factory=dict)
+    """By name: the parameters that are written as they are, where arguments are written one by one."""
     not_from: str = ""
     """How no text begins, because it would be read as something else."""
+
+    def able_to_write(self, tools: Sequence[FunctionTool]) -> "CallRules":
+        """The same rules, with another syntax where theirs cannot express the arguments of some tool."""
+        writable = all(is_writable(arguments_schema(tool.parameters)) for tool in tools)
+        return (
+            self
+            if not self.syntax.in_parameters or (writable and not self.raw)
+            else replace(self, syntax=HERMES)
+        )
 
 
 def tool_constraint(
@@ -50,7 +71,8 @@ def tool_constraint(
 ) -> Constraint:
     """What holds an answer to the tools, the caller's choice of them, and the format of other answers.
 
-    `answer` is the JSON Schema of an answer that calls nothing; None stands for any text.
+    `answer` is what holds an answer that calls nothing; None stands for any text. A Lark grammar must not
+    be able to write what opens a call; see `can_stand_beside_calls`.
     """
     openings = rules.syntax.openings(tool.name for tool in tools)
     if choice.mode == "none":
@@ -63,6 +85,13 @@ def tool_constraint(
     if choice.mode == "auto" and answer is not None:
         behind |= set(answer.json_behind)
     return Constraint("lark", "\n".join(lines) + "\n", tuple(sorted(behind)))
+
+
+def can_stand_beside_calls(answer: Constraint, rules: CallRules) -> bool:
+    """Whether answers under this constraint can be told from calls: by a token or by their text."""
+    if not rules.syntax.opening:
+        return answer.kind == "json_schema"  # A call is read in its pieces, as an answer in JSON is.
+    return answer.kind != "lark" or rules.syntax.opening in rules.controls
 
 
 def arguments_schema(parameters: Mapping[str, object]) -> Mapping[str, object]:
@@ -94,6 +123,7 @@ class _Grammar:
     def __init__(self, rules: CallRules, tools: Sequence[FunctionTool], most: int) -> None:
         self._syntax = rules.syntax
         self._raw = rules.raw
+        self._texts = rules.texts
         self._spelling = Spelling(rules.controls)
         self._tools = tools
         self._most = most
@@ -102,10 +132,10 @@ class _Grammar:
     def start(self, auto: bool, answer: Constraint | None, openings: Sequence[str]) -> Iterator[str]:
         """The rules from which everything begins."""
         opening = self._syntax.opening
-        calls = [f"{self._literal(opening)} called"] if opening else self._places("bare")
+        calls = [f"{self._literal(opening)} called"] if opening else [*self._places("bare"), *self._tagged()]
         if auto and answer is not None:
             yield f"start: {' | '.join(('answer', *calls))}"
-            yield json_rule("answer", json.loads(answer.text))
+            yield from self._answer(answer, openings)
         elif auto:
             yield f"start: {' | '.join(('TEXT', *self._after_text()))}"
             yield f"TEXT: {text_without(openings, self._not_from)}"
@@ -113,14 +143,30 @@ class _Grammar:
         else:
             yield f"start: {' | '.join(calls)}"
 
+    def _answer(self, answer: Constraint, openings: Sequence[str]) -> Iterator[str]:
+        """A text of the caller's own form: it holds nothing that would be read as a call."""
+        if answer.kind != "regex":
+            yield constraint_rule("answer", answer)
+            return
+        yield "answer: ANSWER"
+        yield reduce(unless_within, openings, constraint_rule("ANSWER", answer))
+
     def _after_text(self) -> Sequence[str]:
         """Calls behind a text that may be empty."""
         opening = self._syntax.opening
         if not opening:
-            return [f"text_and_bare_{place} rest_{place}" for place in range(len(self._tools))]
+            behind_text = [f"text_and_bare_{place} rest_{place}" for place in range(len(self._tools))]
+            return [*behind_text, *(f"TEXT {call}" for call in self._tagged())]
         if self._spelling.is_control(opening):
             return [f"TEXT {self._literal(opening)} called"]
         return ["text_and_opening called"]
+
+    def _tagged(self) -> list[str]:
+        """Calls behind a tag, where it is a token that no text can hold."""
+        tag = self._syntax.tag
+        return [
+            f"{self._literal(tag)} {call}" for call in self._places("bare") if self._spelling.is_control(tag)
+        ]
 
     def _texts_to(self) -> Iterator[str]:
         opening = self._syntax.opening
@@ -131,11 +177,16 @@ class _Grammar:
             yield from self._text_to("text_and_opening", opening)
 
     def _text_to(self, rule: str, end: str) -> Iterator[str]:
-        if not self._not_from:
-            yield f"{rule}[lazy]: {text_to([end])}"
+        plain = body = text_to([end])
+        if self._tagged():
+            body = unless_within(body, self._syntax.tag)
+        if self._not_from:
+            body = unless_from(body, self._not_from)
+        if body == plain:
+            yield f"{rule}[lazy]: {body}"
             return
         yield f"{rule}[lazy]: {rule.upper()}"
-        yield f"{rule.upper()}: {unless_from(text_to([end]), self._not_from)}"
+        yield f"{rule.upper()}: {body}"
 
     def calls(self) -> Iterator[str]:
         """The rules of calls."""
@@ -177,7 +228,15 @@ class _Grammar:
             yield nested_rule(f"input_{place}", self._raw[tool.name])
         else:
             yield f"rest_{place}: arguments_{place} {self._literal(self._syntax.after_arguments)}"
-            yield json_rule(f"arguments_{place}", arguments_schema(tool.parameters))
+            yield from self._arguments(f"arguments_{place}", tool)
+
+    def _arguments(self, rule: str, tool: FunctionTool) -> Iterator[str]:
+        schema = arguments_schema(tool.parameters)
+        if self._syntax.in_parameters:
+            texts = self._texts.get(tool.name, frozenset())
+            yield from parameter_rules(rule, schema, texts, self._literal)
+        else:
+            yield json_rule(rule, schema)
 
     def _places(self, rule: str, raw: bool | None = None) -> list[str]:
         """The rules of this name, one for each tool, or for those whose input is raw or is not."""

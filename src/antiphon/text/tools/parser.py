@@ -9,18 +9,15 @@ Invariant: for any split of the same text the same calls begin with the same arg
 """
 
 import string
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 from typing import Final
 
 from antiphon.text.tools.custom import INPUT_OPENING, InputReader
-from antiphon.text.tools.syntax import HERMES, CallSyntax
+from antiphon.text.tools.parameters import ParameterReader
+from antiphon.text.tools.syntax import HERMES, CallMalformed, CallSyntax
 
 _NAME: Final = frozenset(string.ascii_letters + string.digits + "_-")
-
-
-class CallMalformed(Exception):
-    """The text is not of the form that the grammar allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +48,8 @@ class CallForms:
     custom: Set[str] = frozenset()
     raw: Set[str] = frozenset()
     """Of the custom ones, those whose input goes on to the end of the answer as it is."""
+    texts: Mapping[str, Set[str]] = field(default_factory=dict)
+    """By name: the parameters that are written as they are, where arguments are written one by one."""
 
 
 HERMES_CALLS: Final = CallForms()
@@ -63,14 +62,13 @@ class CallParser:
     def __init__(self, forms: CallForms = HERMES_CALLS) -> None:
         """Expect the opening of the first call."""
         self._forms = forms
-        syntax = forms.syntax
         self._index = 0
         self._name = ""
         self._seen = ""
         """Of the fixed text or name that is being read."""
         self._state = "before name"
-        self._expected: tuple[str, ...] = (syntax.opening + syntax.before_first + syntax.before_name,)
-        self._json = JsonEnd()
+        self._expected = forms.syntax.beginnings
+        self._arguments: JsonEnd | ParameterReader = JsonEnd()
         self._input: InputReader | None = None
 
     def push(self, text: str) -> list[CallEvent]:
@@ -93,11 +91,12 @@ class CallParser:
         return events
 
     def _take_arguments(self, text: str, events: list[CallEvent]) -> int:
-        size = self._json.push(text)
-        told = text[:size] if self._input is None else self._input.push(text[:size])
+        size, told = self._arguments.push(text)
+        if self._input is not None:
+            told = self._input.push(told)
         if told:
             events.append(CallArguments(self._index, told))
-        if self._json.complete:
+        if self._arguments.complete:
             self._expect("after", self._forms.syntax.after_arguments)
         return size
 
@@ -118,7 +117,12 @@ class CallParser:
         events.append(CallStarted(self._index, self._name, custom))
         raw = INPUT_OPENING if self._name in self._forms.raw else ""
         self._expect("after name", self._forms.syntax.before_arguments + raw)
-        self._json, self._input = JsonEnd(), InputReader() if custom else None
+        self._arguments, self._input = self._reader(), InputReader() if custom else None
+
+    def _reader(self) -> "JsonEnd | ParameterReader":
+        if not self._forms.syntax.in_parameters:
+            return JsonEnd()
+        return ParameterReader(self._forms.texts.get(self._name, frozenset()))
 
     def _expect(self, state: str, *texts: str) -> None:
         self._state, self._expected, self._seen = state, texts, ""
@@ -154,14 +158,14 @@ class JsonEnd:
         self.complete = False
         """The value has ended; nothing may be pushed."""
 
-    def push(self, text: str) -> int:
-        """How many characters of the text belong to the value."""
+    def push(self, text: str) -> tuple[int, str]:
+        """How many characters of the text belong to the value, and these."""
         for place, character in enumerate(text):
             self._step(character)
             if self._depth == 0:
                 self.complete = True
-                return place + 1
-        return len(text)
+                return place + 1, text[: place + 1]
+        return len(text), text
 
     def _step(self, character: str) -> None:
         if self._in_string:

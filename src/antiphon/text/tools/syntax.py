@@ -1,4 +1,4 @@
-"""The syntaxes in which models write calls: fixed texts around names and JSON arguments.
+"""The syntaxes in which models write calls: fixed texts around names and arguments.
 
 A grammar writes exactly these texts and a parser reads exactly these, so nothing is guessed. Some
 of them are control tokens in some vocabularies; spelling those is for whoever knows the vocabulary.
@@ -7,9 +7,13 @@ Invariant: a name ends where the text behind it begins, because names hold lette
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
+
+
+class CallMalformed(Exception):
+    """The text is not of the form that the grammar allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,10 @@ class CallSyntax:
     """From one call to the next. None: an answer has one call."""
     closing: str = ""
     """Behind the last call."""
+    tag: str = ""
+    """A control token that may stand before a call that has no opening."""
+    in_parameters: bool = False
+    """Arguments are not one JSON object, but written one by one."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -40,6 +48,7 @@ class CallSyntax:
             self.after_arguments,
             self.between or "",
             self.closing,
+            self.tag,
         )
 
     def head(self, name: str) -> str:
@@ -48,7 +57,15 @@ class CallSyntax:
 
     def openings(self, names: Iterable[str]) -> tuple[str, ...]:
         """The texts at which the text of an answer ends and a call of one of these tools begins."""
-        return (self.opening,) if self.opening else tuple(map(self.head, names))
+        if self.opening:
+            return (self.opening,)
+        return (*map(self.head, names), *([self.tag] if self.tag else []))
+
+    @property
+    def beginnings(self) -> tuple[str, ...]:
+        """What stands before the name of the first call, in each way that there is."""
+        plain = self.opening + self.before_first + self.before_name
+        return (plain, self.tag + plain) if self.tag else (plain,)
 
 
 HERMES: Final = CallSyntax(
@@ -82,15 +99,7 @@ MISTRAL: Final = CallSyntax(
 Source: mistral-common; the chat template of Mistral-7B-Instruct-v0.3.
 """
 
-MISTRAL_TIGHT: Final = CallSyntax(
-    opening="[TOOL_CALLS]",
-    before_first="[",
-    before_name='{"name": "',
-    before_arguments='", "arguments": ',
-    after_arguments="}",
-    between=", ",
-    closing="]",
-)
+MISTRAL_TIGHT: Final = replace(MISTRAL, before_first="[")
 """The same without the space, as Mistral-Nemo's tokenizer has it."""
 
 MISTRAL_NAMED: Final = CallSyntax(
@@ -103,19 +112,6 @@ MISTRAL_NAMED: Final = CallSyntax(
 )
 """Mistral's newer models: `[TOOL_CALLS]f[ARGS]{}`."""
 
-LLAMA: Final = CallSyntax(
-    opening="",
-    before_first="",
-    before_name='{"name": "',
-    before_arguments='", "parameters": ',
-    after_arguments="}",
-    between=None,
-)
-"""Llama 3: `{"name": "f", "parameters": {}}` and nothing around it, one call in an answer.
-
-Source: the chat templates of Llama-3.1 and Llama-3.2 Instruct.
-"""
-
 BARE: Final = CallSyntax(
     opening="",
     before_first="",
@@ -124,11 +120,38 @@ BARE: Final = CallSyntax(
     after_arguments="}",
     between=None,
 )
-"""Plain JSON, for templates that write calls so."""
+"""Plain JSON, for templates that write calls so: one call in an answer, and nothing around it."""
+
+LLAMA: Final = replace(BARE, before_arguments='", "parameters": ', tag="<|python_tag|>")
+"""Llama 3: `{"name": "f", "parameters": {}}`, with or without `<|python_tag|>` before it.
+
+Source: the chat templates of Llama-3.1 and Llama-3.2 Instruct, and Meta's description of its prompts.
+"""
+
+QWEN_CODER: Final = CallSyntax(
+    opening="<tool_call>",
+    before_first="",
+    before_name="\n<function=",
+    before_arguments=">\n",
+    after_arguments="</tool_call>",
+    between="\n<tool_call>",
+    in_parameters=True,
+)
+"""Qwen3-Coder and Qwen3.5: each argument between tags of its own; see `tools.parameters`.
+
+    <tool_call>
+    <function=get_weather>
+    <parameter=city>
+    Paris
+    </parameter>
+    </function>
+    </tool_call>
+"""
 
 SYNTAXES: Final[Mapping[str, CallSyntax]] = MappingProxyType(
     {
         "hermes": HERMES,
+        "qwen-coder": QWEN_CODER,
         "mistral": MISTRAL,
         "mistral-tight": MISTRAL_TIGHT,
         "mistral-named": MISTRAL_NAMED,

@@ -155,9 +155,9 @@ def test_parameters_that_are_no_object_are_refused(kind: object, got: str) -> No
                 "type": "allowed_tools",
                 "allowed_tools": {"mode": "required", "tools": [named("f"), custom(name="g")]},
             },
-            ToolChoice("required", ("f", "g")),
+            ToolChoice("required", ("f", "g"), frozenset("g")),
         ),
-        (custom(), ToolChoice("named", ("c",))),
+        (custom(), ToolChoice("named", ("c",), frozenset("c"))),
     ],
 )
 def test_choice_is_read(value: object, choice: ToolChoice) -> None:

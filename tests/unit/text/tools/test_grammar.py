@@ -7,8 +7,14 @@ import pytest
 from antiphon.core.generation import Constraint
 from antiphon.core.messages import CustomTool, FunctionTool, ToolChoice, ToolGrammar
 from antiphon.engine.constraint import ConstraintCompiler
-from antiphon.text.tools.custom import as_function, raw_grammars
-from antiphon.text.tools.grammar import MAX_CALLS, CallRules, arguments_schema, tool_constraint
+from antiphon.text.tools.custom import as_function, raw_grammars, written_texts
+from antiphon.text.tools.grammar import (
+    MAX_CALLS,
+    CallRules,
+    arguments_schema,
+    can_stand_beside_calls,
+    tool_constraint,
+)
 from antiphon.text.tools.syntax import SYNTAXES
 from tests.byte_grammar import accepts, byte_compiler
 
@@ -162,6 +168,12 @@ def test_input_of_a_custom_tool_is_in_its_grammar(
             "[TOOL_CALLS]now[ARGS]{}",
             '[TOOL_CALLS]now[ARGS]{}[TOOL_CALLS]weather[ARGS]{"city":"é"}',
         ),
+        (
+            "qwen-coder",
+            "<tool_call>\n<function=now>\n</function>\n</tool_call>",
+            "<tool_call>\n<function=now>\n</function>\n</tool_call>\n<tool_call>\n<function=weather>\n"
+            "<parameter=city>\nKöln\n</parameter>\n</function>\n</tool_call>",
+        ),
         ("llama", '{"name": "now", "parameters": {}}', None),
         ("bare", '{"name": "now", "arguments": {}}', None),
     ],
@@ -170,7 +182,7 @@ def test_other_syntaxes_are_held_alike(
     syntax: str, one: str, two: str | None, compiler: ConstraintCompiler
 ) -> None:
     """Text, calls, and an answer in a format."""
-    rules = CallRules(SYNTAXES[syntax])
+    rules = CallRules(SYNTAXES[syntax], texts={"weather": {"city"}})
     auto, required = (
         tool_constraint(TOOLS, ToolChoice(mode), True, None, rules) for mode in ("auto", "required")
     )
@@ -200,6 +212,81 @@ def test_opening_that_is_a_control_token_is_held_as_one() -> None:
     assert "lazy" not in text
 
 
+def test_tag_before_a_call_is_a_token_and_no_text(compiler: ConstraintCompiler) -> None:
+    """With it and without it, behind a text or instead of one; spelled out it is no text: it opens calls."""
+    rules = CallRules(SYNTAXES["llama"], controls={"<|python_tag|>": 5})
+    auto, required = (
+        tool_constraint(TOOLS, ToolChoice(mode), True, None, rules) for mode in ("auto", "required")
+    )
+    call = '{"name": "now", "parameters": {}}'
+
+    assert "| TEXT <[5]> bare_0 | TEXT <[5]> bare_1\n" in auto.text
+    assert required.text.startswith("start: bare_0 | bare_1 | <[5]> bare_0 | <[5]> bare_1\n")
+    written = ("", "Hi", call, f"Hi {call}", "<|python_tag|>", f"Hi <|python_tag|>{call}")
+    assert [accepts(compiler, auto, text) for text in written] == [True] * 4 + [False] * 2
+
+
+STAY = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "description": "Where."},
+        "class": {"type": "string", "enum": ["high", "low"]},
+        "days": {"type": "integer", "minimum": 1, "maximum": 9},
+        "guest": {"$ref": "#/$defs/guest"},
+    },
+    "required": ["city", "days"],
+    "$defs": {
+        "guest": {"type": "object", "properties": {"name": {"type": "string"}}, "additionalProperties": False}
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "accepted"),
+    [
+        ({"city": 'A "b"\n<c>', "days": "3"}, True),
+        ({"city": "", "class": "low", "days": "3", "guest": '{"name":"x"}'}, True),
+        ({"city": "Rome"}, False),
+        ({"city": "Rome", "days": "10"}, False),
+        ({"city": "Rome", "days": '"3"'}, False),
+        ({"city": "Rome", "class": "middle", "days": "3"}, False),
+        ({"city": "Rome", "class": '"low"', "days": "3"}, False),
+        ({"city": "Rome", "days": "3", "guest": '{"age":3}'}, False),
+        ({"city": "Rome", "days": "3", "other": "x"}, False),
+    ],
+)
+def test_parameters_are_held_one_by_one(
+    arguments: dict[str, str], accepted: bool, compiler: ConstraintCompiler
+) -> None:
+    """Each to its own schema, the optional ones there or not."""
+    tool = FunctionTool("stay", None, STAY)
+    rules = CallRules(SYNTAXES["qwen-coder"], texts=written_texts([tool]))
+    held = tool_constraint([tool], ToolChoice("required"), True, None, rules.able_to_write([tool]))
+    written = "".join(f"<parameter={name}>\n{value}\n</parameter>\n" for name, value in arguments.items())
+
+    answer = f"<tool_call>\n<function=stay>\n{written}</function>\n</tool_call>"
+    assert accepts(compiler, held, answer) is accepted
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "additionalProperties": {"type": "integer"}},
+        {"type": "object", "properties": {"a": {"type": "object"}}},
+        {"type": "object", "properties": {"a>": {"type": "string"}}},
+        {"anyOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]},
+        {"type": "object", "properties": {"a": {"type": "string"}}, "minProperties": 1},
+    ],
+)
+def test_what_parameters_cannot_say_is_said_in_json(schema: dict[str, object]) -> None:
+    """Of one such tool, all calls."""
+    rules = CallRules(SYNTAXES["qwen-coder"])
+    tools = [*TOOLS, FunctionTool("f", None, schema)]
+
+    assert rules.able_to_write(tools).syntax == SYNTAXES["hermes"]
+    assert rules.able_to_write(TOOLS).syntax == SYNTAXES["qwen-coder"]
+
+
 def test_schema_texts_cannot_leave_the_grammar(compiler: ConstraintCompiler) -> None:
     """Quotes, comments and line ends of a schema stay inside it."""
     hostile = '"\n// x\nstart: "a" /*'
@@ -210,7 +297,7 @@ def test_schema_texts_cannot_leave_the_grammar(compiler: ConstraintCompiler) -> 
     assert accepts(compiler, held, f'<tool_call>\n{{"name": "f", "arguments": {arguments}}}\n</tool_call>')
 
 
-@pytest.mark.parametrize("name", SYNTAXES)
+@pytest.mark.parametrize("name", [name for name, syntax in SYNTAXES.items() if not syntax.in_parameters])
 @pytest.mark.parametrize("mode", ["auto", "required"])
 def test_free_names_of_arguments_come_once(name: str, mode: str, compiler: ConstraintCompiler) -> None:
     """In every syntax, in a call behind another and beside an answer whose names are free, too."""
@@ -245,3 +332,25 @@ def test_text_beside_calls_is_not_watched(compiler: ConstraintCompiler) -> None:
 def test_closed_arguments_are_not_watched() -> None:
     """They cost nothing."""
     assert constraint(ToolChoice("auto")).json_behind == ()
+
+
+def test_pattern_beside_calls_is_an_answer_of_its_own(compiler: ConstraintCompiler) -> None:
+    """It writes all that the pattern allows, except what would be read as a call."""
+    answer = Constraint("regex", r"[a-z]+/[0-9]|(?s:<.*)")
+    held = tool_constraint(TOOLS, ToolChoice("auto"), True, answer)
+
+    accepted = ["ab/3", "<tool_", "<tool call>\n", NOW, f"{NOW}\n{WEATHER}"]
+    refused = ["", "ab", f"ab/3{NOW}", f"<{NOW}", f"{NOW}{NOW}"]
+    assert [accepts(compiler, held, text) for text in accepted] == [True] * 5
+    assert [accepts(compiler, held, text) for text in refused] == [False] * 5
+
+
+def test_grammar_stands_beside_calls_where_a_token_opens_them() -> None:
+    """Else nobody knows what it could write."""
+    answer = Constraint("lark", 'start: "yes" | "no"\n')
+    token, text = CallRules(controls={"<tool_call>": 7}), CallRules()
+
+    assert [can_stand_beside_calls(answer, rules) for rules in (token, text)] == [True, False]
+    bare, pattern = CallRules(SYNTAXES["llama"]), Constraint("regex", "a")
+    assert [can_stand_beside_calls(pattern, rules) for rules in (text, bare)] == [True, False]
+    assert "answer: %lark" in tool_constraint(TOOLS, ToolChoice("auto"), True, answer, token).text
