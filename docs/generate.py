@@ -16,7 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from antiphon.api import errors as http
+from antiphon.api import http_errors as http
+from antiphon.api.errors import answer
 from antiphon.api.legacy.fields import FIELDS as LEGACY_FIELDS
 from antiphon.api.responses.fields import FIELDS as RESPONSE_FIELDS
 from antiphon.api.wire.fields import FIELDS, Field
@@ -145,7 +146,7 @@ def _default(setting: Setting) -> str:
 def _errors() -> str:
     rows = []
     for sample in SAMPLES:
-        told = http.answer(sample)
+        told = answer(sample)
         code = _code(told.code) if told.code else "null"
         rows.append((str(told.status), _code(told.type), code, _cell(told.message)))
     return _page(

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import pytest
 
-from antiphon.api import errors
-from antiphon.api.errors import answer
+from antiphon.api import http_errors
+from antiphon.api.errors import ROWS, answer
 from antiphon.core.errors import (
     AnswerBroken,
     AntiphonError,
@@ -179,7 +179,7 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
         Told(404, INVALID, None, None, "Chat completion with id 'chatcmpl-0123abcd' not found."),
     ),
     (
-        errors.IdNotFound("Message", "chatcmpl-0123abcd-7"),
+        http_errors.IdNotFound("Message", "chatcmpl-0123abcd-7"),
         Told(404, INVALID, None, None, "Message with id 'chatcmpl-0123abcd-7' not found."),
     ),
     (
@@ -280,7 +280,7 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
         ),
     ),
     (
-        errors.ShuttingDown(),
+        http_errors.ShuttingDown(),
         Told(
             503,
             UNAVAILABLE,
@@ -294,17 +294,17 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
     (AnswerBroken(), Told(500, "server_error", None, None, SORRY, RETRY)),
     (InternalError(), Told(500, "server_error", None, None, SORRY, RETRY)),
     (
-        errors.BadFraming(),
+        http_errors.BadFraming(),
         Told(400, INVALID, None, None, "The request is not valid HTTP/1.1.", {"connection": "close"}),
     ),
     (
-        errors.MalformedJson("It is not."),
+        http_errors.MalformedJson("It is not."),
         Told(
             400, INVALID, None, None, "We could not parse the JSON body of your request. (HINT: It is not.)"
         ),
     ),
     (
-        errors.KeyRequired(),
+        http_errors.KeyRequired(),
         Told(
             401,
             INVALID,
@@ -316,7 +316,7 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
         ),
     ),
     (
-        errors.KeyRefused("sk-*****cdef"),
+        http_errors.KeyRefused("sk-*****cdef"),
         Told(
             401,
             INVALID,
@@ -327,15 +327,15 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
         ),
     ),
     (
-        errors.OriginRefused(),
+        http_errors.OriginRefused(),
         Told(403, INVALID, None, None, "Requests from web pages of other origins are not accepted."),
     ),
     (
-        errors.UrlNotFound("POST", "/v1/foo"),
+        http_errors.UrlNotFound("POST", "/v1/foo"),
         Told(404, INVALID, "unknown_url", None, "Invalid URL (POST /v1/foo)"),
     ),
     (
-        errors.MethodNotAllowed("GET", "/v1/chat/completions", ("POST",)),
+        http_errors.MethodNotAllowed("GET", "/v1/chat/completions", ("POST",)),
         Told(
             405,
             INVALID,
@@ -346,11 +346,11 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
         ),
     ),
     (
-        errors.BodyTimeout(),
+        http_errors.BodyTimeout(),
         Told(408, INVALID, None, None, "The request did not arrive in time.", {"connection": "close"}),
     ),
     (
-        errors.BodyTooLarge(4096),
+        http_errors.BodyTooLarge(4096),
         Told(
             413,
             INVALID,
@@ -359,16 +359,16 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
             "The request body is too large. This server accepts up to 4096 bytes.",
         ),
     ),
-    (errors.TargetTooLong(), Told(414, INVALID, None, None, "The URL is too long.")),
+    (http_errors.TargetTooLong(), Told(414, INVALID, None, None, "The URL is too long.")),
     (
-        errors.UnsupportedMediaType("Unsupported content type."),
+        http_errors.UnsupportedMediaType("Unsupported content type."),
         Told(415, INVALID, "unsupported_media_type", None, "Unsupported content type."),
     ),
     (
-        errors.HostRefused(),
+        http_errors.HostRefused(),
         Told(403, INVALID, None, None, "This server does not answer under the host name of this request."),
     ),
-    (errors.HeadersTooLarge(), Told(431, INVALID, None, None, "The request's headers are too large.")),
+    (http_errors.HeadersTooLarge(), Told(431, INVALID, None, None, "The request's headers are too large.")),
 ]
 
 
@@ -386,7 +386,7 @@ def test_error_is_told_exactly_so(error: AntiphonError, told: Told) -> None:
 
 def test_catalogue_has_every_error() -> None:
     """No error class without a case."""
-    assert {row.kind for row in errors.ROWS} == {type(error) for error, _ in CATALOGUE}
+    assert {row.kind for row in ROWS} == {type(error) for error, _ in CATALOGUE}
 
 
 @pytest.mark.parametrize(

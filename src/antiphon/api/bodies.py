@@ -11,7 +11,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from antiphon.api.errors import BodyTimeout, BodyTooLarge, MalformedJson, UnsupportedMediaType
+from antiphon.api.http_errors import BodyTimeout, BodyTooLarge, MalformedJson, UnsupportedMediaType
 from antiphon.api.options import ApiOptions
 from antiphon.api.presence import ClientGone
 

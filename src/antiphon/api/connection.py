@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from antiphon.api.errors import BadFraming, BodyTimeout, HeadersTooLarge, HttpError, answer
+from antiphon.api.errors import answer
 from antiphon.api.exchange import new_request_id
+from antiphon.api.http_errors import BadFraming, BodyTimeout, HeadersTooLarge, HttpError
 from antiphon.api.options import ApiOptions
 
 _VANISHING: Final[Mapping[str, int]] = MappingProxyType(

@@ -1,7 +1,7 @@
 """What each error looks like to a client: one table from class to status, type, code and words.
 
-The wording is OpenAI's, because frameworks search it. Errors that only HTTP knows are defined here;
-all others come from `core`. Texts from a client appear as short excerpts; nothing else that a
+The wording is OpenAI's, because frameworks search it. Errors that only HTTP knows come from
+`http_errors`, all others from `core`. Texts from a client appear as short excerpts; nothing else that a
 client did not send appears at all: no exception texts, paths or secrets.
 
 Invariant: every concrete `AntiphonError` has a row, and no answer's body exceeds 4 kB.
@@ -14,12 +14,28 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from antiphon.api.encode import completion_id
+from antiphon.api.http_errors import (
+    BadFraming,
+    BodyTimeout,
+    BodyTooLarge,
+    HeadersTooLarge,
+    HostRefused,
+    IdNotFound,
+    KeyRefused,
+    KeyRequired,
+    MalformedJson,
+    MethodNotAllowed,
+    OriginRefused,
+    ShuttingDown,
+    TargetTooLong,
+    UnsupportedMediaType,
+    UrlNotFound,
+)
 from antiphon.api.wire.words import excerpt
 from antiphon.core.errors import (
     AnswerBroken,
     AntiphonError,
     ArrayTooLong,
-    ClientError,
     ContextLengthExceeded,
     EmptyArray,
     EngineFailed,
@@ -55,100 +71,6 @@ MAX_MESSAGE = 800
 MAX_PARAM = 128
 MAX_RETRY_AFTER_S = 60
 """SDKs give up, or guess, when they are told to wait longer."""
-
-
-class HttpError(ClientError):
-    """A request that fails as HTTP, before its meaning matters."""
-
-
-class BadFraming(HttpError):
-    """Bytes that are not an HTTP/1.1 request, or a request whose Host is missing or malformed."""
-
-
-@dataclass(eq=False)
-class MalformedJson(HttpError):
-    """A body that is not JSON, or JSON beyond all reason; `hint` is a full sentence."""
-
-    hint: str
-
-
-@dataclass(eq=False)
-class KeyRequired(HttpError):
-    """No API key was sent, and one is needed."""
-
-
-@dataclass(eq=False)
-class KeyRefused(HttpError):
-    """The API key is not known; `masked` is all of it that may be repeated."""
-
-    masked: str
-
-
-class OriginRefused(HttpError):
-    """A page of another origin tries to change something through its visitor's browser."""
-
-
-@dataclass(eq=False)
-class UrlNotFound(HttpError):
-    """No route has this path."""
-
-    method: str
-    path: str
-
-
-@dataclass(eq=False)
-class MethodNotAllowed(HttpError):
-    """The route exists, with other methods."""
-
-    method: str
-    path: str
-    allowed: tuple[str, ...]
-
-
-@dataclass(eq=False)
-class IdNotFound(HttpError):
-    """An id that nothing of its kind has, as the client wrote it."""
-
-    what: str
-    """Begins a sentence: "Message"."""
-    id: str
-
-
-class BodyTimeout(HttpError):
-    """The request did not arrive in time."""
-
-
-@dataclass(eq=False)
-class BodyTooLarge(HttpError):
-    """The body exceeds its cap, in bytes."""
-
-    limit: int
-
-
-class TargetTooLong(HttpError):
-    """Path and query exceed their cap."""
-
-
-@dataclass(eq=False)
-class UnsupportedMediaType(HttpError):
-    """The body is not declared as plain JSON; `reason` is a full sentence."""
-
-    reason: str
-
-
-class HostRefused(HttpError):
-    """The server does not answer under the name that was asked for."""
-
-
-class HeadersTooLarge(HttpError):
-    """Too many headers, or too much in them."""
-
-
-@dataclass(eq=False)
-class ShuttingDown(ServerError):
-    """The server is about to end."""
-
-    retry_after_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)

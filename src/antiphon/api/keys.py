@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from antiphon.api.errors import KeyRefused, KeyRequired
+from antiphon.api.http_errors import KeyRefused, KeyRequired
 
 NO_PROJECT = "default"
 """The project of everybody where no key is needed."""

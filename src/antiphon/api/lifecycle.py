@@ -6,7 +6,7 @@ to end now. Both are one-way. Who decides when is `server`.
 
 import asyncio
 
-from antiphon.api.errors import ShuttingDown
+from antiphon.api.http_errors import ShuttingDown
 
 
 class Lifecycle:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive
 
-from antiphon.api.errors import ShuttingDown
+from antiphon.api.http_errors import ShuttingDown
 from antiphon.api.lifecycle import Lifecycle
 
 T = TypeVar("T")

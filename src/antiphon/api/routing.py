@@ -14,8 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from antiphon.api.errors import MethodNotAllowed, UrlNotFound
 from antiphon.api.exchange import exchange_of
+from antiphon.api.http_errors import MethodNotAllowed, UrlNotFound
 from antiphon.api.keys import KeyRing
 
 Handler = Callable[[Request], Awaitable[Response]]

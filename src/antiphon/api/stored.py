@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from antiphon.api.encode import AnswerHead, AnswerShape, CompletionFold, Json, completion_id
-from antiphon.api.errors import IdNotFound
+from antiphon.api.http_errors import IdNotFound
 from antiphon.api.options import ApiOptions
 from antiphon.api.wire import fields
 from antiphon.api.wire.fields import FieldValues

@@ -7,7 +7,7 @@ import pytest
 
 from antiphon.api.app import ApiOptions
 from antiphon.api.bodies import MAX_BRACKETS, MAX_DEPTH, decode_json
-from antiphon.api.errors import MalformedJson
+from antiphon.api.http_errors import MalformedJson
 from tests.unit.api.live import HI, post, running, status_of
 from tests.unit.api.scripted import ScriptedCompletions
 

@@ -5,8 +5,9 @@ import inspect
 import msgspec
 import pytest
 
-from antiphon.api import errors
-from antiphon.api.errors import MAX_RETRY_AFTER_S, ROWS, HttpError, answer
+from antiphon.api import http_errors
+from antiphon.api.errors import MAX_RETRY_AFTER_S, ROWS, answer
+from antiphon.api.http_errors import HttpError
 from antiphon.api.wire.words import excerpt
 from antiphon.core.errors import (
     AntiphonError,
@@ -44,14 +45,14 @@ def test_only_client_errors_blame_the_client() -> None:
         assert (row.status < 500) == issubclass(row.kind, ClientError), row.kind
 
 
-def test_errors_of_http_live_beside_the_table() -> None:
-    """Every error class that `errors` defines itself is of HTTP or of the server's end."""
+def test_errors_of_http_are_of_http_or_of_the_end() -> None:
+    """Every other one is of the core."""
     own = {
         kind
-        for _, kind in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(kind, AntiphonError) and kind.__module__ == errors.__name__
+        for _, kind in inspect.getmembers(http_errors, inspect.isclass)
+        if issubclass(kind, AntiphonError) and kind.__module__ == http_errors.__name__
     }
-    assert {kind for kind in own if not issubclass(kind, HttpError)} == {errors.ShuttingDown}
+    assert {kind for kind in own if not issubclass(kind, HttpError)} == {http_errors.ShuttingDown}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_retry_after_is_whole_and_within_what_sdks_obey(
 
 def test_server_errors_may_be_retried() -> None:
     """All of them say so."""
-    for error in (Overloaded(), EngineUnavailable(), errors.ShuttingDown()):
+    for error in (Overloaded(), EngineUnavailable(), http_errors.ShuttingDown()):
         assert answer(error).headers["x-should-retry"] == "true"
 
 
@@ -83,8 +84,8 @@ def test_server_errors_may_be_retried() -> None:
         InvalidValue("p", '"\\' * 100_000),
         SchemaRefused("😀" * 1000, "😀" * 10_000, ("😀" * 1000,) * 1000),
         NumberOutOfRange("n", 10**4000, integer=True, maximum=1),
-        errors.UrlNotFound("GET", "/" + "x" * 100_000),
-        errors.MethodNotAllowed("GET", "/" + "x" * 100_000, ("POST",)),
+        http_errors.UrlNotFound("GET", "/" + "x" * 100_000),
+        http_errors.MethodNotAllowed("GET", "/" + "x" * 100_000, ("POST",)),
     ],
 )
 def test_answer_does_not_grow_with_its_cause(error: AntiphonError) -> None:

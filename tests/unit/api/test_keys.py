@@ -3,7 +3,7 @@
 import pytest
 
 from antiphon.api.app import ApiOptions
-from antiphon.api.errors import KeyRefused, KeyRequired
+from antiphon.api.http_errors import KeyRefused, KeyRequired
 from antiphon.api.keys import KeyRing, masked
 from tests.unit.api.live import running
 

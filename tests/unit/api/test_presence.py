@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.types import Message
 
-from antiphon.api.errors import ShuttingDown
+from antiphon.api.http_errors import ShuttingDown
 from antiphon.api.lifecycle import Lifecycle
 from antiphon.api.presence import ClientGone, while_present
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from antiphon.api.errors import BadFraming, HeadersTooLarge, HostRefused, OriginRefused, TargetTooLong
+from antiphon.api.http_errors import BadFraming, HeadersTooLarge, HostRefused, OriginRefused, TargetTooLong
 from antiphon.api.options import ApiOptions
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -154,6 +154,7 @@ FIELDS: tuple[Field[Any], ...] = (
     _idle("image", read_object, "There are no images."),
     _idle("access_programs", read_object, "There are no such programs."),
     BACKGROUND,
+    _refused("background_options", "A response is answered by the request that asks for it."),
     _refused("conversation", "Conversations are not kept: send 'previous_response_id', or all items."),
     _refused("prompt", "There are no prompt templates on this server."),
     _refused("context_management", "A conversation is never compacted."),

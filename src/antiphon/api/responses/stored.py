@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from antiphon.api.encode import Json
-from antiphon.api.errors import IdNotFound
+from antiphon.api.http_errors import IdNotFound
 from antiphon.api.responses.decode import ResponseCall
 from antiphon.api.responses.encode import ResponseEncoder, ResponseHead, response_id
 from antiphon.api.responses.items import MAX_ITEMS, InputItem, ItemReference, read_input

@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from antiphon.api.answering import Answering
 from antiphon.api.bodies import JsonResponse, read_json
-from antiphon.api.errors import IdNotFound
 from antiphon.api.errors import answer as answer_of
 from antiphon.api.exchange import Exchange, exchange_of
+from antiphon.api.http_errors import IdNotFound
 from antiphon.api.ignored import announce
 from antiphon.api.presence import while_present
 from antiphon.api.responses.decode import ResponseCall, decode_count, decode_response

@@ -3,7 +3,7 @@
 import pytest
 
 from antiphon.api.app import ApiOptions
-from antiphon.api.errors import BadFraming, HostRefused
+from antiphon.api.http_errors import BadFraming, HostRefused
 from antiphon.api.middleware.guards import Guards, host_name
 from tests.unit.api.live import post, running, status_of
 

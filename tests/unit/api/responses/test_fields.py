@@ -29,6 +29,7 @@ TOOL = {"type": "function", "name": "f", "parameters": {"type": "object", "prope
 # For every field a value that asks for something.
 REFUSED: dict[str, Any] = {
     "background": True,
+    "background_options": {"completion_window": "2h"},
     "conversation": "conv_1",
     "prompt": {"id": "pmpt_1"},
     "context_management": [{"type": "compaction"}],
@@ -185,7 +186,8 @@ def test_every_choice_of_the_sdk_is_known_or_refused_by_name(kind: str) -> None:
     """That of a tool, or of some."""
     choice: dict[str, Any] = {"type": kind, "name": "f", "mode": "auto", "tools": [TOOL]}
     if kind in ("function", "custom", "allowed_tools"):
-        assert decoded(tools=[TOOL], tool_choice=choice).request.tool_choice.names == ("f",)
+        tools = [TOOL | {"type": "custom" if kind == "custom" else "function"}]
+        assert decoded(tools=tools, tool_choice=choice).request.tool_choice.names == ("f",)
         return
     with pytest.raises(UnsupportedParameter) as caught:
         decoded(tools=[TOOL], tool_choice=choice)
