@@ -29,6 +29,9 @@ _LLAMA3: Final = (
 _QWEN2: Final = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 _DEFAULT: Final = (r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]")
 
+_BEGINS_TEXTS: Final = frozenset(("llama-bpe", "llama3"))
+"""Ways of cutting whose models have a first token put before every text, unless their file says otherwise."""
+
 _LONGEST_PIECE: Final = 256
 """In characters. SentencePiece trains pieces of 16; more only costs a hostile file quadratic time."""
 
@@ -191,8 +194,32 @@ def _document(gguf: Gguf, merges: Sequence[tuple[str, str]], **model: Any) -> Js
         "truncation": None,
         "padding": None,
         "added_tokens": added,
-        "post_processor": None,
+        "post_processor": _post_processor(gguf, tokens),
         "model": bpe | model | {"vocab": ids, "merges": [list(pair) for pair in merges]},
+    }
+
+
+def _post_processor(gguf: Gguf, tokens: Sequence[str]) -> Json | None:
+    """What puts the first token before a text that no template writes, where the model's makers do.
+
+    Source: llama.cpp, for files that do not say.
+    """
+    bos = gguf.metadata.get("tokenizer.ggml.bos_token_id")
+    stated = gguf.metadata.get("tokenizer.ggml.add_bos_token")
+    if not isinstance(stated, bool):
+        stated = (
+            gguf.metadata.get("tokenizer.ggml.model") == "llama"
+            or gguf.metadata.get("tokenizer.ggml.pre") in _BEGINS_TEXTS
+        )
+    if not stated or isinstance(bos, bool) or not isinstance(bos, int) or not 0 <= bos < len(tokens):
+        return None
+    first = {"SpecialToken": {"id": tokens[bos], "type_id": 0}}
+    whole = [first, {"Sequence": {"id": "A", "type_id": 0}}]
+    return {
+        "type": "TemplateProcessing",
+        "single": whole,
+        "pair": [*whole, first, {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {tokens[bos]: {"id": tokens[bos], "ids": [bos], "tokens": [tokens[bos]]}},
     }
 
 

@@ -45,7 +45,7 @@ from antiphon.models.json_files import read_json
 from antiphon.models.progress import Progress
 from antiphon.models.safetensors import write_model
 
-_FORMATS: Final[Mapping[Form, str]] = MappingProxyType({OPENVINO: "f3", SAFETENSORS: "s1", DESCRIBED: "d1"})
+_FORMATS: Final[Mapping[Form, str]] = MappingProxyType({OPENVINO: "f4", SAFETENSORS: "s2", DESCRIBED: "d2"})
 """Of prepared folders. Raise a number when anything written there changes: old ones are then not found."""
 MANIFEST: Final = "antiphon.json"
 

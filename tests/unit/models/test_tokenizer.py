@@ -5,6 +5,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import llguidance
@@ -327,3 +328,28 @@ def test_start_tokens_are_what_the_post_processor_puts_before_a_text(
 
     assert tokenizer.start_tokens == expected
     assert tokenizer.encode_plain("ab") == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("model", "stated", "expected"),
+    [
+        (TinyModel(), None, ()),
+        (TinyModel(), True, (1,)),
+        (TinyModel(pre="llama-bpe"), None, (1,)),
+        (TinyModel(pre="llama-bpe"), False, ()),
+        (TinyModel(vocabulary="sentencepiece"), None, (1,)),
+        (TinyModel(vocabulary="sentencepiece"), False, ()),
+        (TinyModel(vocabulary="sentencepiece"), "yes", (1,)),
+    ],
+)
+def test_file_tells_what_stands_before_a_text(
+    model: TinyModel, stated: bool | str | None, expected: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Or its family does; a text itself is encoded as it is."""
+    gguf = read_gguf(write_tiny_model(tmp_path / "m.gguf", model))
+    if stated is not None:
+        gguf = replace(gguf, metadata={**gguf.metadata, "tokenizer.ggml.add_bos_token": stated})
+    tokenizer = JsonTokenizer(json.dumps(build_tokenizer_json(gguf)))
+
+    assert tokenizer.start_tokens == expected
+    assert 1 not in tokenizer.encode_plain("hello")
