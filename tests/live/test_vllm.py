@@ -4,8 +4,10 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 
+import httpx
 import jsonschema
 import openai
 import pytest
@@ -169,11 +171,19 @@ def test_end_of_its_workers_is_told_and_mended(server: ServerProcess) -> None:
                 os.kill(pid, signal.SIGKILL)
         with pytest.raises(openai.APIError):
             list(stream)
-    with OpenAI(base_url=server.base_url, api_key="any", max_retries=12, timeout=300) as patient:
-        again = patient.chat.completions.create(
+        wait_until_ready(server)
+        again = client.chat.completions.create(
             model=MODEL, messages=[{"role": "user", "content": "Hello again."}], max_completion_tokens=8
         )
         assert again.usage is not None
+
+
+def wait_until_ready(server: ServerProcess) -> None:
+    """Until it says that it answers: vLLM takes its time to start."""
+    deadline = time.monotonic() + 400
+    while httpx.get(f"{server.origin}/health/ready").status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
 
 
 def children(pid: int) -> list[int]:
