@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 OpenProgress = Callable[[], AbstractContextManager[Progress]]
 
-_OVERHEAD_BYTES: Final = 400 << 20
+_OVERHEAD_BYTES: Final = 512 << 20
 """What an engine takes beside its weights and its KV cache: interpreter, library, tokenizer, prober."""
 _SHARE_OF_MEMORY: Final = 0.75
 
