@@ -46,7 +46,7 @@ class PacingOptions:
     """Beside decoding sequences, before any step was timed."""
     least: int = 4
     """Prompts advance by this much, except in a pause."""
-    stretch: float = 1.7
+    stretch: float = 1.3
     """Prompt tokens may lengthen a decoding step by this multiple of what it takes without them."""
 
 
