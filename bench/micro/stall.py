@@ -1,8 +1,9 @@
 """How long streams wait for their next token while a long prompt is computed beside them.
 
 `python -m bench.micro.stall` runs eight streams on the bare engine loop, then adds a prompt of nine
-tenths of the context, and keeps the gaps between steps before and during it. The streams all speak
-with every step, so a step is a gap.
+tenths of the context, and keeps the gaps between steps before, during and behind it. The streams all
+speak with every step, so a step is a gap. What is usual grows while they do, for their own contexts
+grow: each gap beside the prompt is compared with what lies between the usual ones before and behind.
 """
 
 import time
@@ -10,6 +11,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from antiphon.models.catalogue import DEFAULT_MODEL
 from antiphon.models.folder import describe_folder
@@ -21,7 +23,7 @@ _THREADS = 2
 _STREAMS = 8
 _USUAL_STEPS = 60
 _SETTLING_STEPS = 10
-_STREAM_TOKENS = 1500
+_STREAM_TOKENS = 3000
 _PROMPT_SHARE = 0.9
 _PLAIN_TOKENS = range(1000, 40_000)
 
@@ -39,20 +41,22 @@ def measure(rig: Rig, prompt_tokens: int) -> dict[str, Any]:
     chance, loop = Random(0), rig.loop
     for _ in range(_STREAMS):
         loop.submit(request(chance.choices(_PLAIN_TOKENS, k=30), _STREAM_TOKENS), [])
-    usual = [_step(rig) for _ in range(_SETTLING_STEPS + _USUAL_STEPS)][_SETTLING_STEPS:]
+    before = [_step(rig) for _ in range(_SETTLING_STEPS + _USUAL_STEPS)][_SETTLING_STEPS:]
     long = request(chance.choices(_PLAIN_TOKENS, k=prompt_tokens), 1)
     loop.submit(long, [])
     beside: list[float] = []
     while rig.is_running(long.id):
         beside.append(_step(rig))
+    behind = [_step(rig) for _ in range(_USUAL_STEPS)]
+    ratios = np.array(beside) / np.linspace(np.median(before), np.median(behind), len(beside))
     return {
         "streams": _STREAMS,
         "prompt_tokens": prompt_tokens,
         "prompt_s": round(sum(beside), 2),
-        "usual_ms": _spread(usual),
-        "beside_ms": _spread(beside),
-        "median_ratio": round(float(np.median(beside) / np.median(usual)), 2),
-        "largest_ratio": round(max(beside) / float(np.median(usual)), 2),
+        "before_ms": _spread(np.array(before) * 1000),
+        "beside_ms": _spread(np.array(beside) * 1000),
+        "behind_ms": _spread(np.array(behind) * 1000),
+        "times_the_usual": _spread(ratios),
     }
 
 
@@ -62,10 +66,9 @@ def _step(rig: Rig) -> float:
     return time.perf_counter() - began
 
 
-def _spread(seconds: list[float]) -> dict[str, float]:
-    milliseconds = np.array(seconds) * 1000
-    quantiles = {f"p{q}": round(float(np.percentile(milliseconds, q)), 1) for q in (50, 90, 99)}
-    return {**quantiles, "max": round(float(milliseconds.max()), 1)}
+def _spread(values: NDArray[np.float64]) -> dict[str, float]:
+    quantiles = {f"p{q}": round(float(np.percentile(values, q)), 2) for q in (50, 90, 99)}
+    return {**quantiles, "max": round(float(values.max()), 2)}
 
 
 if __name__ == "__main__":
