@@ -28,7 +28,7 @@ help: ## Show this list
 serve: .venv/runtime ## Serve a model; all optional: PORT=8000 MODEL=smollm2-135m ARGS='flags of antiphon serve'
 	@exec $(BIN)/antiphon serve $(if $(PORT),--port '$(PORT)') $(ARGS) $(if $(MODEL),-- '$(MODEL)')
 
-test: .venv/dev .venv/ray .venv/clients/ready .venv/instructor/ready tests/js/node_modules playground/node_modules ## Run every test: units, the real model, every client
+test: .venv/dev .venv/site .venv/ray .venv/clients/ready .venv/instructor/ready tests/js/node_modules playground/node_modules ## Run every test: units, the real model, every client
 	@$(BIN)/python -m pytest
 
 check: .venv/dev ## Check format, lint, types and import contracts, and run the fast tests
