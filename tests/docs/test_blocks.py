@@ -27,6 +27,7 @@ ENVIRONMENTS |= {"docs/guides/instructor.md": "instructor"}
 BY_HEART = frozenset({"docs/guides/agents.md"})
 """Pages whose model knows its answers by heart: chance might call tools until an agent gives up."""
 ELSEWHERE = {
+    "docs/concepts/planning.md": "tests/unit/bench/planning/test_simulate.py",
     "docs/guides/cluster.md": "tests/live/test_ray_server.py",
     "docs/guides/kubernetes.md": "tests/docs/test_kubernetes.py",
     "docs/guides/vllm.md": "tests/contract/test_engine_vllm.py",
