@@ -58,6 +58,9 @@ test("the playground on a phone", () =>
 
 test("everything can be done without a pointer", () =>
   withPage({}, async (page) => {
+    await page.getByLabel("Message", { exact: true }).waitFor();
+    // Keys are listened for once the first picture is drawn.
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
     await page.keyboard.press("Control+/");
     await page.getByRole("dialog").waitFor();
     await page.keyboard.press("Escape");
