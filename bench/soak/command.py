@@ -98,34 +98,23 @@ def _server(options: argparse.Namespace) -> Iterator[Running]:
 
 async def _use(options: argparse.Namespace, server: Running) -> tuple[Tally, Watch, int]:
     target = server.target
-    watch = Watch(server.pid)
+    watch, kills = Watch(server.pid), list[int]()
     watching = asyncio.create_task(watch.run())
-    killing = asyncio.create_task(_kill_engines(server.pid, options.kill_every))
+    killing = asyncio.create_task(_kill_engines(server.pid, options.kill_every, kills))
     url = f"http://{target.host}:{target.port}"
     tally = await drive(Use(url, target.model, options.minutes * 60, options.rate, options.seed))
     killing.cancel()
     watching.cancel()
-    return tally, watch, await _ended(killing)
+    return tally, watch, len(kills)
 
 
-async def _kill_engines(root: int, every: float) -> int:
-    """Kill the engine so often; returns, cancelled, how often that was."""
-    kills = 0
-    try:
-        while every:
-            await asyncio.sleep(every)
-            for pid in engines(root):
-                os.kill(pid, signal.SIGKILL)
-                kills += 1
-    except asyncio.CancelledError:
-        pass
-    return kills
-
-
-async def _ended(killing: "asyncio.Task[int]") -> int:
-    with contextlib.suppress(asyncio.CancelledError):
-        return await killing
-    return 0
+async def _kill_engines(root: int, every: float, kills: list[int]) -> None:
+    """Kill the engine so often, noting which process it was; never, if that is 0."""
+    while every:
+        await asyncio.sleep(every)
+        for pid in engines(root):
+            os.kill(pid, signal.SIGKILL)
+            kills.append(pid)
 
 
 def _control(tally: Tally) -> dict[str, float]:
