@@ -164,7 +164,7 @@ class Proof:
         said = bytearray()
         for position in range(MAX_TOKENS):
             allowed = matcher.allowed()
-            ending = [token for token in self.compiler.closing_tokens if token in allowed]
+            ending = [token for token in matcher.closing_tokens if token in allowed]
             hurry = chance.random() < 0.15 + 0.8 * position / MAX_TOKENS
             token = ending[0] if ending and hurry else int(chance.choice(allowed))
             if not matcher.may_follow(token):

@@ -2,10 +2,13 @@
 
 `python -m bench.micro.bombs` serves the default model anew for each round, because a bomb that was tried
 once is known. Four clients stream answers of 64 tokens all the time; first alone, then, until all have
-been answered, beside four clients that send the bombs of the test suite, then alone again.
+been answered, beside four clients that send the bombs of the test suite, then beside four that send as
+many ordinary schemas, each a new one, then alone again. Any request slows others down; what bombs do
+beyond that is the quotient.
 """
 
 import asyncio
+import json
 import os
 import statistics
 import time
@@ -67,9 +70,19 @@ async def measure(target: Target, workload: Workload, during: Callable[[], Await
     }
 
 
-async def send_bombs(target: Target, statuses: Counter[int]) -> None:
+def _bombs() -> list[str]:
+    return [fields for bomb in BOMBS for fields in requests(bomb)]
+
+
+def _ordinary(count: int) -> list[str]:
+    """Fields of requests with schemas as people write them, no two of them alike."""
+    schema = make("json", 1, 0, 1).parameters["response_format"]
+    text = json.dumps(schema)
+    return [f'"response_format":{text.replace("city", f"city_{number}")}' for number in range(count)]
+
+
+async def send(target: Target, waiting: list[str], statuses: Counter[int]) -> None:
     """All of them, from a few clients at once."""
-    waiting = [fields for bomb in BOMBS for fields in requests(bomb)]
     async with httpx.AsyncClient(timeout=120) as http, asyncio.TaskGroup() as clients:
 
         async def be_client() -> None:
@@ -86,18 +99,22 @@ async def send_bombs(target: Target, statuses: Counter[int]) -> None:
 
 
 async def one_round(target: Target, workload: Workload) -> dict[str, Any]:
-    """Alone, beside bombs, alone again."""
-    statuses: Counter[int] = Counter()
+    """Alone, beside bombs, beside ordinary schemas, alone again."""
+    bombs, ordinary = Counter[int](), Counter[int]()
     before = await measure(target, workload, lambda: asyncio.sleep(_ALONE_S))
-    beside = await measure(target, workload, lambda: send_bombs(target, statuses))
+    beside = await measure(target, workload, lambda: send(target, _bombs(), bombs))
+    usual = await measure(target, workload, lambda: send(target, _ordinary(len(_bombs())), ordinary))
     after = await measure(target, workload, lambda: asyncio.sleep(_ALONE_S))
     alone = (before["tokens_per_s"] + after["tokens_per_s"]) / 2
     return {
         "before": before,
         "beside": beside,
+        "usual": usual,
         "after": after,
-        "bombs": {str(status): count for status, count in statuses.items()},
+        "bombs": {str(status): count for status, count in bombs.items()},
+        "ordinary": {str(status): count for status, count in ordinary.items()},
         "slower": alone / beside["tokens_per_s"],
+        "slower_by_ordinary": alone / usual["tokens_per_s"],
     }
 
 
@@ -111,7 +128,10 @@ def main() -> None:
         with running(Antiphon().launch(load)) as server:
             asyncio.run(measure(server.target, workload, lambda: asyncio.sleep(3)))
             rounds.append(asyncio.run(one_round(server.target, workload)))
-    found = {"slower": statistics.median(each["slower"] for each in rounds), "rounds": rounds}
+    medians = {
+        name: statistics.median(each[name] for each in rounds) for name in ("slower", "slower_by_ordinary")
+    }
+    found = medians | {"rounds": rounds}
     keep("bombs", f"{len(BOMBS)} bombs beside {_STREAMS} streams: how much slower these get", found)
 
 

@@ -59,6 +59,8 @@ class Vocabulary:
     byte_tokens: tuple[tuple[int, bytes], ...]
     """Tokens of one byte, as far as there are any: quotes and letters first."""
     eos_token_ids: tuple[int, ...]
+    closing_tokens: tuple[int, ...]
+    """Tokens that end texts, strings, objects and arrays, and one that ends numbers."""
 
     def bytes_of(self, token: int) -> bytes:
         """What a token spells; control tokens as templates write them."""
@@ -88,6 +90,11 @@ class Matcher:
         return self._vocabulary.eos_token_ids
 
     @property
+    def closing_tokens(self) -> tuple[int, ...]:
+        """Tokens that bring an end nearer wherever they are allowed, the best first."""
+        return self._vocabulary.closing_tokens
+
+    @property
     def watches_names(self) -> bool:
         """Whether an allowed token may have to be given up after all; see `may_follow`."""
         return self._names is not None
@@ -109,6 +116,10 @@ class Matcher:
         if self._matcher.is_error() or not len(self._allowed):
             raise ConstraintBroken
         return self._allowed
+
+    def begin_like(self, other: "Matcher") -> None:
+        """Know what `other` knows to be allowed, which is in the same state."""
+        self._allowed = other._allowed
 
     def _take_mask(self, bits: NDArray[np.uint8]) -> None:
         bools = np.unpackbits(bits, bitorder="little").view(np.bool_)
@@ -151,6 +162,17 @@ class Matcher:
             else:
                 ways.pop()
         return False
+
+    def takes(self, tokens: Sequence[int]) -> bool:
+        """Whether all of these may follow, one behind the other. The last may be end-of-sequence, also where
+        nothing else may follow.
+        """
+        names = self._names
+        for token in tokens if names else ():
+            names = names and names.after(self._vocabulary.bytes_of(token))
+        return (names is None) == (self._names is None) and self._matcher.validate_tokens(
+            list(tokens)
+        ) == len(tokens)
 
     def forced(self) -> list[int]:
         """The tokens that must come next, as far as there is no choice: each alone in its mask.
@@ -204,12 +226,11 @@ class ConstraintCompiler:
         self._tokenizer = llguidance.LLTokenizer(
             tokenizer_json, n_vocab=vocab_size, eos_token=list(eos_token_ids)
         )
+        closing = (*eos_token_ids, *self._single_tokens('"}],'))
         self._vocabulary = Vocabulary(
-            self._tokenizer, vocab_size, _byte_tokens(self._tokenizer), eos_token_ids
+            self._tokenizer, vocab_size, _byte_tokens(self._tokenizer), eos_token_ids, closing
         )
         self.eos_token_ids = eos_token_ids
-        self.closing_tokens = (*eos_token_ids, *self._single_tokens('"}]'))
-        """Tokens that end texts, strings, objects and arrays."""
         self._prototypes: OrderedDict[Constraint, llguidance.LLMatcher] = OrderedDict()
         self._cached_bytes = 0
         self._lock = threading.Lock()

@@ -2,7 +2,8 @@
 
 Starts the prober, keeps it alive, and remembers what it found: a constraint is tried once.
 
-Invariant: a prober that was started is ended and reaped by `aclose`; each check gets one answer.
+Invariant: a prober that was started is ended and reaped by `aclose`; each check gets one answer, and what
+was found out is remembered, also where whoever asked did not wait so long.
 """
 
 import asyncio
@@ -27,7 +28,10 @@ _log = logging.getLogger(__name__)
 
 _MAX_WAITING: Final = 64
 """Checks at once; beyond it, 503."""
-_ANSWER_TIMEOUT_S: Final = 30.0
+_PATIENCE_S: Final = 30.0
+"""Of whoever asks; then 503. A verdict that comes later is for the next to ask."""
+_LOST_S: Final = 600.0
+"""A check without an answer by then has none. What may be before it, 32 of 6 or 12 s, is less."""
 _MAX_REMEMBERED: Final = 4096
 """Verdicts; a digest and a short text each."""
 
@@ -68,7 +72,7 @@ class ConstraintProber:
         whole = f"{constraint.kind} {constraint.json_behind} {constraint.text}"
         digest = hashlib.sha256(whole.encode()).digest()
         if digest not in self._refusals:
-            self._remember(digest, await self._tried(digest, constraint))
+            await self._try(digest, constraint)
         self._refusals.move_to_end(digest)
         refusal = self._refusals[digest]
         if refusal is not None:
@@ -83,20 +87,26 @@ class ConstraintProber:
                 await self._reading
             self._reading = None
         await self._reap()
+        self._leave_undecided()
 
-    async def _tried(self, digest: bytes, constraint: Constraint) -> str | None:
-        """The verdict on a new constraint; whoever else asks meanwhile waits for the same one."""
+    async def _try(self, digest: bytes, constraint: Constraint) -> None:
+        """Have a new constraint's verdict remembered; whoever else asks meanwhile waits for the same one."""
         trying = self._trying.get(digest)
         if trying is None:
             if len(self._trying) >= _MAX_WAITING:
                 raise Overloaded
-            trying = asyncio.create_task(self._ask(constraint))
+            trying = asyncio.create_task(self._find_out(digest, constraint))
             self._trying[digest] = trying
             trying.add_done_callback(lambda task: self._trying.pop(digest))
-        answer = await asyncio.shield(trying)
-        if answer.undecided:
+        await asyncio.wait([trying], timeout=_PATIENCE_S)
+        if not trying.done() or trying.result().undecided:
             raise Overloaded
-        return answer.refusal
+
+    async def _find_out(self, digest: bytes, constraint: Constraint) -> frames.Checked:
+        answer = await self._ask(constraint)
+        if not answer.undecided:
+            self._remember(digest, answer.refusal)
+        return answer
 
     async def _ask(self, constraint: Constraint) -> frames.Checked:
         number = next(self._numbers)
@@ -107,7 +117,7 @@ class ConstraintProber:
         self._asked[number] = answer
         self._writer.write(frames.encode(frames.Check(number, constraint)))
         try:
-            return await asyncio.wait_for(answer, _ANSWER_TIMEOUT_S)
+            return await asyncio.wait_for(answer, _LOST_S)
         except TimeoutError:
             return undecided
         finally:
@@ -137,11 +147,15 @@ class ConstraintProber:
                     waiting.set_result(answer)
         _log.error("the prober of constraints has ended; starting another")
         await self._reap()
+        self._leave_undecided()
+        await asyncio.sleep(_RESTART_DELAY_S)
+        await self._launch(vocabulary)
+
+    def _leave_undecided(self) -> None:
+        """Tell whoever waits that nothing will come."""
         for number, waiting in self._asked.items():
             if not waiting.done():
                 waiting.set_result(frames.Checked(number, None, undecided=True))
-        await asyncio.sleep(_RESTART_DELAY_S)
-        await self._launch(vocabulary)
 
     async def _reap(self) -> None:
         writer, child = self._writer, self._child

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from antiphon.core.errors import Overloaded, SchemaRefused
 from antiphon.core.generation import Constraint
-from antiphon.engine import frames, prober
+from antiphon.engine import frames, prober, probing
 from antiphon.engine.probing import ConstraintProber
 from tests.byte_grammar import EOS, byte_tokenizer_document
 from tests.schema_bombs import BOMBS, Bomb
@@ -108,6 +108,49 @@ class TestProber:
 
         assert answered
         assert proving.pid != pid
+
+
+def slow(number: int) -> Constraint:
+    """One that takes all the time it is given, and has too little."""
+    properties = {f"property{i}": {"type": "string"} for i in range(6000 + number)}
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return Constraint("json_schema", json.dumps(schema))
+
+
+@pytest.mark.asyncio(loop_scope="module")
+class TestLanes:
+    """Nobody waits behind a bomb, and no verdict is lost."""
+
+    async def test_honest_constraint_is_answered_before_bombs_that_came_first(
+        self, proving: ConstraintProber
+    ) -> None:
+        """They are in another lane by the time that it is tried."""
+        bombs = [asyncio.create_task(proving.check(slow(number))) for number in range(2)]
+        await asyncio.sleep(0)
+        assert await refusal(proving, Constraint("json_schema", '{"const":"honest"}')) is None
+
+        assert not all(bomb.done() for bomb in bombs)
+        # On a machine that others keep busy nothing may be found out of them.
+        found = await asyncio.gather(*bombs, return_exceptions=True)
+        assert all(isinstance(each, SchemaRefused | Overloaded) for each in found)
+
+    async def test_verdict_that_comes_late_is_remembered(
+        self, proving: ConstraintProber, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever did not wait so long is told to come again, and then it is there."""
+        late = Constraint("json_schema", '{"type":"comes late"}')
+        monkeypatch.setattr(probing, "_PATIENCE_S", 0.0)
+        with pytest.raises(Overloaded):
+            await proving.check(late)
+        await asyncio.wait(proving._trying.values())
+        pid = proving.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(SchemaRefused):
+                await proving.check(late)
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
 
 def test_end_of_a_child_says_why() -> None:

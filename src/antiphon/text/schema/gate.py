@@ -299,6 +299,7 @@ class _Gate:
         properties = mapping_of(schema.get("properties", {}), "properties", context)
         patterns = mapping_of(schema.get("patternProperties", {}), "patternProperties", context)
         required = names_of(schema.get("required", []), "required", context)
+        needed = frozenset(required)
         low, high = limits(schema, "minProperties", "maxProperties", context)
         extra = schema.get("additionalProperties")
         if "propertyNames" in schema:
@@ -306,7 +307,7 @@ class _Gate:
         result: dict[str, object] = {}
         if properties:
             result["properties"] = {
-                name: self._property(value, (*context, "properties", name), name in required)
+                name: self._property(value, (*context, "properties", name), name in needed)
                 for name, value in properties.items()
             }
         if patterns:
