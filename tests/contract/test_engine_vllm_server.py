@@ -80,7 +80,7 @@ class TestVllmServer(EngineContract):
         info = engine_case.engine.info
 
         assert info.context_length == vllm_server.CONTEXT_LENGTH
-        assert set(info.lacks) == {"scored_constraints", "constraints_with_minimum"}
+        assert set(info.lacks) == {"scored_constraints", "constraints_with_minimum", "budget_hint"}
 
     async def test_another_vocabulary_is_refused_at_the_start(
         self, url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -131,6 +131,7 @@ def _request(values: FieldValues) -> ChatRequest:
         min_tokens=values[fields.MIN_TOKENS],
         ignore_eos=values[fields.IGNORE_EOS],
         stop_token_ids=values[fields.STOP_TOKEN_IDS],
+        budget_hint=values[fields.BUDGET_HINT],
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=values[fields.PARALLEL_TOOL_CALLS] and not values[fields.FUNCTIONS],

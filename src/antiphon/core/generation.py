@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 EndReason = Literal["stop", "length"]
-EngineFeature = Literal["constraints", "scored_constraints", "constraints_with_minimum", "priority"]
-"""What some engine cannot do: constraints at all, with logprobs, with `min_tokens`; any `priority` but 0."""
+EngineFeature = Literal[
+    "constraints", "scored_constraints", "constraints_with_minimum", "budget_hint", "priority"
+]
+"""What some engine cannot do: constraints at all, with logprobs, with `min_tokens`, with `budget_hint`; any
+`priority` but 0."""
 
 PhaseName = Literal["compile", "queue", "prefill", "decode"]
 PhaseEnd = Literal["went_on", "finished", "cancelled", "failed"]
@@ -67,6 +70,8 @@ class GenerationRequest:
     ignore_eos: bool = False
     min_tokens: int = 0
     """Ending tokens are masked until this many were generated."""
+    budget_hint: bool = False
+    """Under a constraint: near the end of `max_tokens` only such tokens as leave it room to be satisfied."""
     cache_salt: str = ""
     """Prompts share cached prefixes only under equal salts."""
     priority: Literal[-1, 0, 1] = 0

@@ -165,6 +165,8 @@ class AnswerOptions:
     min_tokens: int = 0
     ignore_eos: bool = False
     stop_token_ids: tuple[int, ...] = ()
+    budget_hint: bool = False
+    """An answer that is held to something ends in time, where its budget nears and that is possible."""
     tier: ServiceTier = "default"
     cache_key: str = ""
     """Only prompts with the same key may share what is computed of a common beginning."""

@@ -21,6 +21,7 @@ from antiphon.engine.masks import MasksAhead
 from antiphon.engine.phases import PhaseRecorder
 from antiphon.engine.scheduler import PlannedSlice, Scheduler
 from antiphon.engine.sequence import RunningRequest, SequenceState, State
+from antiphon.engine.way_out import WayOut
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class EngineLoop:
         self._eos = frozenset(eos_token_ids)
         self._jump_forward = jump_forward
         self._matchers: dict[SequenceState, Matcher] = {}
+        self._ways_out: dict[SequenceState, WayOut] = {}
         self._phases = phases or PhaseRecorder()
         self._masks = MasksAhead()
         self.times = LoopTimes()
@@ -105,6 +107,8 @@ class EngineLoop:
         self._phases.enter(spec, "queue")
         for sequence, matcher in zip(request.sequences, matchers, strict=bool(matchers)):
             self._matchers[sequence] = matcher
+            if spec.budget_hint:
+                self._ways_out[sequence] = WayOut(matcher)
 
     def stop(self, key: str, choice: int) -> None:
         """End one choice quietly. Unknown requests and choices are ignored: they may have ended."""
@@ -116,7 +120,7 @@ class EngineLoop:
         """End a request quietly; unknown ones are ignored."""
         request = self._scheduler.requests.get(key)
         for sequence in request.sequences if request else []:
-            self._matchers.pop(sequence, None)
+            self._forget(sequence)
         self._scheduler.cancel(key)
         self._phases.leave(key, "cancelled", request.generated if request else 0)
 
@@ -206,7 +210,10 @@ class EngineLoop:
             return []
         for copy in self._scheduler.fork(request):
             self._backend.copy_page(copy.source, copy.target)
-        return [s for s in request.sequences[1:] if s.state is State.RUNNING]
+        forked = [s for s in request.sequences[1:] if s.state is State.RUNNING]
+        for sequence in forked if request.spec.constraint else []:
+            self._matchers[sequence].begin_like(self._matchers[request.sequences[0]])
+        return forked
 
     def _draw(self, sequence: SequenceState, row: Logits) -> Emitted:
         spec, params = sequence.request.spec, sequence.request.spec.sampling
@@ -241,15 +248,26 @@ class EngineLoop:
             if matcher is None:
                 return sampler.draw(row, params, number)
             token = sampler.draw(row, params, number, self._timed(matcher.allowed))
-            if token in endings or self._timed(partial(matcher.may_follow, token)):
+            if token in endings:
                 return token
+            if self._timed(partial(matcher.may_follow, token)):
+                return self._in_time(sequence, token)
             attempt += 1
+
+    def _in_time(self, sequence: SequenceState, token: int) -> int:
+        """The token, or one nearer to an end where that is asked for and the budget nears its own."""
+        spec, way_out = sequence.request.spec, self._ways_out.get(sequence)
+        if way_out is None or sequence.generated < spec.min_tokens:
+            return token
+        return self._timed(partial(way_out.fitting, token, spec.max_tokens - sequence.generated))
 
     def _take(self, sequence: SequenceState, token: int, matcher: Matcher | None) -> EndReason | None:
         """Append a token; says whether the choice is over with it."""
         self._scheduler.advance(sequence, token)
         if matcher:
             matcher.consume(token)
+            if sequence in self._ways_out:
+                self._ways_out[sequence].took(token)
             if matcher.finished:
                 return "stop"
         return "length" if sequence.generated == sequence.request.spec.max_tokens else None
@@ -286,11 +304,15 @@ class EngineLoop:
         return _emitted(sequence, delta, reason)
 
     def _drop(self, sequence: SequenceState) -> None:
-        self._matchers.pop(sequence, None)
+        self._forget(sequence)
         self._scheduler.end(sequence)
         request = sequence.request
         if request.ended:
             self._phases.leave(request.key, "finished", request.generated)
+
+    def _forget(self, sequence: SequenceState) -> None:
+        self._matchers.pop(sequence, None)
+        self._ways_out.pop(sequence, None)
 
     def _ending_tokens(self, spec: GenerationRequest) -> frozenset[int]:
         stops = frozenset(spec.stop_token_ids)

@@ -33,7 +33,7 @@ from antiphon.service.choice_text import ChoiceText, SpelledTokenizer, TokenScor
 from antiphon.service.completion import Completion
 from antiphon.service.measured import MeasuredGeneration
 from antiphon.service.structures import UNHELD, Structure
-from antiphon.service.verification import Verification
+from antiphon.service.verification import AnswerSchemas, Verification
 from antiphon.telemetry.metrics import Metrics, ModelMetrics
 from antiphon.telemetry.traces import NO_TRACES, Asked, CompletionSpan, Operation, Traces
 from antiphon.text.reasoning import ReasoningBlock, ReasoningSplitter
@@ -171,12 +171,15 @@ class Generations:
             raise UnsupportedParameter("logprobs", f"The engine of this server scores {_FREE_TEXT_ONLY}")
         if "constraints_with_minimum" in lacks and tokens.min_tokens:
             raise UnsupportedParameter("min_tokens", f"The engine of this server lengthens {_FREE_TEXT_ONLY}")
+        if "budget_hint" in lacks and tokens.budget_hint:
+            raise UnsupportedParameter("budget_hint", "The engine of this server has no such hint.")
 
     def _verification(self, asked: AnswerOptions, structure: Structure) -> Verification | None:
-        """What looks at the answer; none where the caller's own stop tokens may cut it."""
-        if structure.schemas is None or asked.stop_token_ids:
-            return None
-        return Verification(structure.schemas, self._metrics)
+        """What looks at the answer; it cannot check one that the caller's own stop tokens may cut."""
+        schemas = structure.schemas
+        if schemas and asked.stop_token_ids:
+            schemas = AnswerSchemas(unread=schemas.parts)
+        return Verification(schemas, self._metrics) if schemas else None
 
     def _texts(self, asked: AnswerOptions, prompted: Prompted) -> tuple[ChoiceText, ...]:
         spelled = SpelledTokenizer(self._parts.tokenizer, prompted.controls)
@@ -205,6 +208,7 @@ class Generations:
             sampling=_sampling_params(asked.sampling, asked.top_logprobs),
             constraint=prompted.structure.constraint,
             stop_token_ids=asked.stop_token_ids,
+            budget_hint=asked.budget_hint,
             ignore_eos=asked.ignore_eos,
             min_tokens=asked.min_tokens,
             cache_salt=json.dumps((prompted.project, asked.cache_key)),

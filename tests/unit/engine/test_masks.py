@@ -3,7 +3,7 @@
 import pytest
 
 from antiphon.core.generation import SamplingParams
-from antiphon.engine.constraint import ConstraintBroken, MaskBatch
+from antiphon.engine.constraint import ConstraintBroken, MaskBatch, Matcher
 from antiphon.engine.masks import MasksAhead
 from tests.byte_grammar import EOS, token_of
 from tests.chained_backend import ChainedBackend
@@ -55,3 +55,17 @@ def test_matcher_that_is_broken_breaks_alone() -> None:
     assert good.allowed().tolist() == other.allowed().tolist() == [token_of("{")]
     with pytest.raises(ConstraintBroken):
         broken.allowed()
+
+
+def test_choices_of_one_prompt_share_their_first_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked once for all of them; each goes its own way from there."""
+    rig, taken = Rig(ChainedBackend(128, vocab_size=EOS + 1), eos=EOS), []
+    take = Matcher._take_mask
+    monkeypatch.setattr(Matcher, "_take_mask", lambda self, bits: (taken.append(self), take(self, bits)))
+    rig.submit(pet("a", choices=8))
+    while not rig.answers["a", 0].tokens:
+        rig.step()
+
+    assert len(taken) == 1
+    rig.run()
+    assert len({tuple(answer.tokens) for answer in rig.answers.values()}) > 1

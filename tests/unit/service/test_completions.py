@@ -57,6 +57,7 @@ async def test_completion_states_its_facts() -> None:
         ("priority", {"tier": "flex"}, "service_tier"),
         ("scored_constraints", {"response_format": JsonObjectFormat(), "top_logprobs": 2}, "logprobs"),
         ("constraints_with_minimum", {"response_format": JsonObjectFormat(), "min_tokens": 5}, "min_tokens"),
+        ("budget_hint", {"response_format": JsonObjectFormat(), "budget_hint": True}, "budget_hint"),
     ],
 )
 async def test_what_the_engine_lacks_is_refused_by_name(

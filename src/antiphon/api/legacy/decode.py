@@ -75,6 +75,7 @@ def _request(values: FieldValues) -> TextRequest:
         min_tokens=values[fields.MIN_TOKENS],
         ignore_eos=values[fields.IGNORE_EOS] or _scores_a_text(values),
         stop_token_ids=values[fields.STOP_TOKEN_IDS],
+        budget_hint=values[fields.BUDGET_HINT],
         tier=tier_of(values),
         cache_key=values[fields.PROMPT_CACHE_KEY],
     )

@@ -101,6 +101,7 @@ def _request(values: FieldValues) -> ChatRequest:
         min_tokens=values[fields.MIN_TOKENS],
         ignore_eos=values[fields.IGNORE_EOS],
         stop_token_ids=values[fields.STOP_TOKEN_IDS],
+        budget_hint=values[fields.BUDGET_HINT],
         tools=values[own.TOOLS],
         tool_choice=values[own.TOOL_CHOICE] or ToolChoice(),
         parallel_tool_calls=values[fields.PARALLEL_TOOL_CALLS],

@@ -146,6 +146,13 @@ IGNORE_EOS: Field[bool] = Field("ignore_eos", read_bool, False, reason="An exten
 STOP_TOKEN_IDS: Field[tuple[int, ...]] = Field(
     "stop_token_ids", array_of(integer(0, _INT32), 128), (), reason="An extension; up to 128 ids."
 )
+BUDGET_HINT: Field[bool] = Field(
+    "budget_hint",
+    read_bool,
+    False,
+    reason="An extension: where the bound of tokens nears, an answer under a schema, pattern or grammar "
+    "closes its strings, arrays and objects in time, if that is valid.",
+)
 
 _GUIDED_REASON = "An extension, as `structured_outputs` has it."
 STRUCTURED_OUTPUTS: Field[ResponseFormat | None] = Field(
@@ -200,6 +207,7 @@ SAMPLING_EXTENSIONS: tuple[Field[Any], ...] = (
     MIN_TOKENS,
     IGNORE_EOS,
     STOP_TOKEN_IDS,
+    BUDGET_HINT,
 )
 
 FORMATS = (

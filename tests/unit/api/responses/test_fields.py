@@ -76,6 +76,7 @@ SUPPORTED: dict[str, Any] = {
     "min_tokens": 3,
     "ignore_eos": True,
     "stop_token_ids": [2],
+    "budget_hint": True,
     "reasoning": {"effort": "low"},
 }
 NEUTRAL = {"truncation": "disabled"}

@@ -40,6 +40,7 @@ VALUES: dict[str, object] = {
     "min_tokens": 3,
     "ignore_eos": True,
     "stop_token_ids": [2],
+    "budget_hint": True,
     "structured_outputs": {"regex": "[ab]"},
     "guided_json": {"type": "object"},
     "guided_regex": "[ab]",

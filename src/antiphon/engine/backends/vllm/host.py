@@ -306,7 +306,7 @@ def model_info(load: frames.LoadVllm, facts: SourceFacts) -> ModelInfo:
         vocab_size=load.vocab_size,
         eos_token_ids=load.eos_token_ids,
         fingerprint=hashlib.sha256(depends_on.encode()).hexdigest()[:10],
-        lacks=facts.lacks,
+        lacks=(*facts.lacks, "budget_hint"),
     )
 
 
