@@ -39,7 +39,7 @@ from antiphon.service.generations import Generations, ModelParts, Prompted
 from antiphon.service.prompts import INLINE_CHARS, Conversation, Prompts
 from antiphon.service.schemas import HeldSchema
 from antiphon.service.structures import Structure, Structures
-from antiphon.service.verification import AnswerCheck, AnswerSchemas
+from antiphon.service.verification import TEXT, AnswerCheck, AnswerSchemas
 from antiphon.telemetry.metrics import ModelMetrics
 from antiphon.text.full_match import full_match
 from antiphon.text.reasoning import ReasoningBlock, behind_reasoning, block_behind
@@ -164,7 +164,7 @@ class Completions:
         checks = structure.schemas
         if checks and isinstance(request.response_format, PatternFormat | ChoiceFormat):
             # White space behind the block is taken off, and may have been the answer's own.
-            checks = replace(checks, text=None)
+            checks = replace(checks, text=None, unread=checks.unread | TEXT)
         return Structure(whole, checks)
 
     async def _tools(
@@ -210,8 +210,14 @@ class Completions:
         await self._parts.engine.check(constraint)
         arguments: dict[str, AnswerCheck] = {tool.name: held.validator for tool, held in functions if held}
         arguments.update(_input_checks(request))
-        text = answer.schemas.text if answer.schemas else None
-        return Structure(constraint, AnswerSchemas(text, arguments), rules.syntax)
+        unread = frozenset(
+            tool.name
+            for tool in request.tools
+            if isinstance(tool, CustomTool) and tool.grammar and tool.name not in arguments
+        )
+        checks = answer.schemas or AnswerSchemas()
+        checks = replace(checks, arguments=arguments, unread=checks.unread | unread)
+        return Structure(constraint, checks, rules.syntax)
 
     async def _functions(
         self, request: ChatRequest, *, alone: bool

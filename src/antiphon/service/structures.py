@@ -17,7 +17,7 @@ from antiphon.core.messages import (
 )
 from antiphon.core.ports import Engine
 from antiphon.service.schemas import HeldSchema, Schemas
-from antiphon.service.verification import AnswerSchemas
+from antiphon.service.verification import TEXT, AnswerSchemas
 from antiphon.text.response_format import ANY_OBJECT, schema_of, text_constraint
 from antiphon.text.tools.syntax import CallSyntax
 
@@ -60,7 +60,7 @@ class Structures:
                 await self._engine.check(constraint)
             except SchemaRefused as refused:
                 raise InvalidValue(wanted.label, f"Invalid '{wanted.label}': {refused.reason}") from None
-            return Structure(constraint, AnswerSchemas(check) if check else None)
+            return Structure(constraint, AnswerSchemas(check) if check else AnswerSchemas(unread=TEXT))
         held = await self._answer_schema(wanted)
         return Structure(held.constraint, AnswerSchemas(held.validator))
 

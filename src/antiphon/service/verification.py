@@ -2,7 +2,7 @@
 
 Collects what a choice says, and when it ends by itself has it checked by a validator that knows nothing
 of the grammar it was written under. A violation is this server's fault and is told as such; it is counted,
-and the log names the keyword, never the text.
+and the log names the keyword, never the text. What no validator reads is counted, too.
 
 Invariant: no choice that was held to a schema ends in `stop` or `tool_calls` unless it is valid, except
 where the caller's own stop strings or stop tokens cut it.
@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 
 _INLINE_CHARS: Final = 4096
 """Texts up to this long are checked on the event loop (about 0.1 ms), longer ones in a thread."""
+
+TEXT: Final = frozenset({""})
+"""The name of an answer that calls nothing, among the names of tools."""
 
 
 class AnswerCheck(Protocol):
@@ -45,6 +48,13 @@ class AnswerSchemas:
     """An answer that calls nothing; None: any text."""
     arguments: Mapping[str, AnswerCheck] = field(default_factory=dict)
     """Arguments of calls, and inputs of custom tools, by name."""
+    unread: frozenset[str] = frozenset()
+    """What is held to something that has no check: custom tools by name, and the text by the empty one."""
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """What is held to anything, in the same terms."""
+        return self.unread | self.arguments.keys() | (TEXT if self.text else frozenset())
 
 
 class Verification:
@@ -71,17 +81,22 @@ class Verification:
                     self._calls.setdefault(event.choice, []).append((event.name, []))
                 case ToolArgumentsDelta():
                     self._calls[event.choice][event.index][1].append(event.text)
-                case ChoiceEnded(choice, reason) if reason != "length" and not cut:
-                    await self._check(choice)
+                case ChoiceEnded(choice, reason) if reason != "length":
+                    await self._check(choice, cut=cut)
                 case _:
                     pass
 
-    async def _check(self, choice: int) -> None:
-        calls = self._calls.pop(choice, [])
+    async def _check(self, choice: int, *, cut: bool) -> None:
+        text, calls = self._texts.pop(choice, []), self._calls.pop(choice, [])
+        unread = self._schemas.parts if cut else self._schemas.unread
+        if unread & ({name for name, _ in calls} or TEXT):
+            self._metrics.answer_unchecked()
+        if cut:
+            return
         for name, pieces in calls:
             await self._valid(self._schemas.arguments.get(name), pieces)
         if not calls:
-            await self._valid(self._schemas.text, self._texts.pop(choice, []))
+            await self._valid(self._schemas.text, text)
 
     async def _valid(self, validator: AnswerCheck | None, pieces: list[str]) -> None:
         if validator is None:

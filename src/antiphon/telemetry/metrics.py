@@ -88,6 +88,12 @@ VIOLATIONS: Final = Metric(
     "Answers that broke their schema, found before their end was told; a fault of this server each",
     _MODEL,
 )
+UNCHECKED: Final = Metric(
+    "antiphon_unchecked_answers_total",
+    "counter",
+    "Finished answers that a grammar held and no second library read: under Lark, or cut by a stop string",
+    _MODEL,
+)
 CHOICES: Final = Metric("antiphon_choices_in_hand", "gauge", "Choices that are running or queued", _MODEL)
 LAG_S: Final = Metric(
     "antiphon_event_loop_lag_seconds", "histogram", "How late the event loop wakes", (), _LAG_S
@@ -104,6 +110,7 @@ COUNTED: Final = (
     COMPLETION_TOKENS,
     COMPLETIONS,
     VIOLATIONS,
+    UNCHECKED,
     CHOICES,
     LAG_S,
 )
@@ -294,6 +301,10 @@ class ModelMetrics:
     def answer_broken(self) -> None:
         """An answer is not valid under its schema."""
         self._counters[VIOLATIONS].inc()
+
+    def answer_unchecked(self) -> None:
+        """An answer that was held to something ended, and nothing else could read it."""
+        self._counters[UNCHECKED].inc()
 
     def token_followed(self, seconds: float) -> None:
         """A choice's token came so long after the one before."""

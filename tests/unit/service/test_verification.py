@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -127,3 +128,29 @@ def test_formats_are_checked_and_the_text_is_not_told() -> None:
 
     assert "format" in str(invalid.value)
     assert "2021" not in str(invalid.value)
+
+
+LARK = PatternFormat("lark", 'start: "a"+', "guided_grammar")
+LARK_TOOL = CustomTool("f", None, ToolGrammar("lark", 'start: "a"+'))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text", "count"),
+    [
+        ({"response_format": LARK}, "aa", 1),
+        ({"response_format": LARK, "choices": 2}, "aa", 2),
+        ({"tools": (LARK_TOOL,)}, "hello", 0),
+        ({"tools": (LARK_TOOL,), "tool_choice": ToolChoice("required")}, CALL % '{"input":"a"}', 1),
+        ({"response_format": WANTED.response_format}, '{"a":1}', 0),
+        ({"response_format": WANTED.response_format, "stop": ("STOP",)}, '{"a":1 STOP', 1),
+        ({"response_format": WANTED.response_format, "stop_token_ids": (9,)}, '{"a":1}', 1),
+        ({}, "hello", 0),
+    ],
+)
+async def test_what_nothing_else_read_is_counted(changes: dict[str, Any], text: str, count: int) -> None:
+    """Answers under Lark, and those that the caller had cut."""
+    server = saying(text)
+    assert isinstance(ending_of(await server.answer(replace(HELLO, **changes))), Completed)
+
+    ((_, found),) = server.metrics.samples()["antiphon_unchecked_answers_total"]
+    assert found == count
