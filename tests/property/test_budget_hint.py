@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.core.generation import Constraint, GenerationRequest, SamplingParams
-from antiphon.engine.way_out import _search
+from antiphon.engine.way_out import search
 from antiphon.service.schemas import constraint_of
 from antiphon.text.schema.gate import held
 from antiphon.text.schema.validator import AnswerValidator
@@ -64,7 +64,7 @@ def answer(spec: GenerationRequest, *, jump_forward: bool = True) -> Answer:
 def test_it_ends_in_time_wherever_an_end_was_within_reach(name: str, slack: int, seed: int) -> None:
     """With whatever budget from the nearest end on; and one token less is a prefix, never a violation."""
     wanted = constraint(name)
-    nearest = _search(compiler().compile(wanted), 200)
+    nearest, _ = search(compiler().compile(wanted), 200)
     assert nearest is not None
     spec = request("a", [1, 2, 3], max_tokens=len(nearest) + slack, seed=seed)
     spec = replace(spec, constraint=wanted, budget_hint=True)

@@ -22,8 +22,8 @@ _WATCHED: Final = 256
 """Tokens before the last from which on it is looked for."""
 _MASKS: Final = 64
 """Of a search, at some 0.1 ms; what is forced takes none."""
-_PAUSE: Final = 32
-"""Tokens until the next search, where one has found nothing."""
+_MASKS_EACH: Final = 4
+"""That a token of the text gives searches to spend: they hold up everybody's step."""
 _DIVERSIONS: Final = 4
 """So many tokens of a way one other token may stand for."""
 
@@ -55,8 +55,7 @@ class WayOut:
         """`matcher` is the choice's own; only copies of it are written on."""
         self._matcher = matcher
         self._way: list[int] | None = None
-        self._search_at = _WATCHED
-        """So many tokens have to be left, or fewer, for a search."""
+        self._credit = _MASKS
 
     def fitting(self, token: int, left: int) -> int:
         """The token, if an end is within `left` tokens, this one included; else the first of the known way.
@@ -70,61 +69,74 @@ class WayOut:
         if left > _WATCHED or token in self._matcher.eos_token_ids or len(self._matcher.allowed()) == 1:
             return token
         if self._way is None:
-            self._way = self._searched(self._matcher.copy(), left)
+            # One that was spelled otherwise than expected is lost: finding it again may cost extra.
+            self._way = self._search(self._matcher.copy(), left, least=-_MASKS)
         if self._way is None:
             return token
-        behind = self._behind(token, self._way, left - 1)
-        if behind is None:
+        rest = self._known_behind(token, self._way, left - 1)
+        if rest is None and self._credit <= 0 and left > 2 * len(self._way) + _MASKS:
+            # There is room to search later.
+            self._way = None
+            return token
+        if rest is None:
+            rest = self._search_behind(token, left - 1)
+        if rest is None:
             return self._way[0]
-        self._way = [token, *behind]
+        self._way = [token, *rest]
         return token
 
     def took(self, token: int) -> None:
         """The text has gone on by this token."""
         self._way = self._way[1:] if self._way and self._way[0] == token else None
+        self._credit = min(self._credit + _MASKS_EACH, _MASKS)
 
-    def _behind(self, token: int, way: list[int], left: int) -> list[int] | None:
-        """How it can end behind a token that is not necessarily the way's."""
+    def _known_behind(self, token: int, way: list[int], left: int) -> list[int] | None:
+        """What of the way ends the text behind a token that is not necessarily the way's."""
         for rest in (way[start:] for start in range(min(_DIVERSIONS, len(way)))):
             if len(rest) <= left and self._ends([token, *rest]):
                 return rest
-        tried = self._matcher.copy()
-        try:
-            tried.consume(token)
-        except ConstraintBroken:
-            return None
-        return _search(tried, left)
+        return None
 
     def _ends(self, way: list[int]) -> bool:
         """Whether the text may go on like this, and end there: what ends a string may also stand in one."""
         eos = self._matcher.eos_token_ids
         return self._matcher.takes(way if way[-1] in eos else [*way, eos[0]])
 
-    def _searched(self, matcher: Matcher, left: int) -> list[int] | None:
-        """A search that is not repeated at once where it finds nothing."""
-        if left > self._search_at:
+    def _search_behind(self, token: int, left: int) -> list[int] | None:
+        tried = self._matcher.copy()
+        try:
+            tried.consume(token)
+        except ConstraintBroken:
             return None
-        way = _search(matcher, left)
-        if way is None:
-            self._search_at = left - _PAUSE
+        return self._search(tried, left)
+
+    def _search(self, matcher: Matcher, left: int, least: int = 0) -> list[int] | None:
+        """A way, if there is one and more credit than `least`."""
+        if self._credit <= least:
+            return None
+        way, masks = search(matcher, left)
+        self._credit -= masks
         return way
 
 
-def _search(matcher: Matcher, left: int) -> list[int] | None:
-    """At most `left` tokens that end the text, or None. `matcher` is used up."""
-    choose, way = nearest_end(matcher.closing_tokens), list[int]()
+def search(matcher: Matcher, left: int) -> tuple[list[int] | None, int]:
+    """At most `left` tokens that end the text, or None, and how many masks that took.
+
+    `matcher` is used up.
+    """
+    choose, way, masks = nearest_end(matcher.closing_tokens), list[int](), 0
     try:
-        for _ in range(_MASKS):
-            for token in matcher.forced() or [_pick(matcher, choose)]:
+        while masks < _MASKS and not matcher.finished:
+            forced = matcher.forced()
+            masks += not forced
+            for token in forced or [_pick(matcher, choose)]:
                 way.append(token)
                 if token in matcher.eos_token_ids or len(way) > left:
-                    return way if len(way) <= left else None
+                    return (way if len(way) <= left else None), masks
                 matcher.consume(token)
-            if matcher.finished:
-                return way
     except ConstraintBroken:
-        return None
-    return None
+        return None, masks
+    return (way if matcher.finished else None), masks
 
 
 def _pick(matcher: Matcher, choose: Callable[[NDArray[np.intp]], int]) -> int:
