@@ -1,6 +1,8 @@
 """Masks filled beside the model: the answers are those of asking each matcher alone, whatever goes wrong."""
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from antiphon.core.generation import SamplingParams
 from antiphon.engine.constraint import ConstraintBroken, MaskBatch, Matcher
@@ -59,9 +61,14 @@ def test_matcher_that_is_broken_breaks_alone() -> None:
 
 def test_choices_of_one_prompt_share_their_first_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is asked once for all of them; each goes its own way from there."""
-    rig, taken = Rig(ChainedBackend(128, vocab_size=EOS + 1), eos=EOS), []
+    rig, taken = Rig(ChainedBackend(128, vocab_size=EOS + 1), eos=EOS), list[Matcher]()
     take = Matcher._take_mask
-    monkeypatch.setattr(Matcher, "_take_mask", lambda self, bits: (taken.append(self), take(self, bits)))
+
+    def count(self: Matcher, bits: NDArray[np.uint8]) -> None:
+        taken.append(self)
+        take(self, bits)
+
+    monkeypatch.setattr(Matcher, "_take_mask", count)
     rig.submit(pet("a", choices=8))
     while not rig.answers["a", 0].tokens:
         rig.step()
