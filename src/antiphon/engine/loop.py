@@ -21,7 +21,7 @@ from antiphon.engine.masks import MasksAhead
 from antiphon.engine.phases import PhaseRecorder
 from antiphon.engine.scheduler import PlannedSlice, Scheduler
 from antiphon.engine.sequence import RunningRequest, SequenceState, State
-from antiphon.engine.way_out import WayOut
+from antiphon.engine.way_out import WaysOut
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class EngineLoop:
         self._eos = frozenset(eos_token_ids)
         self._jump_forward = jump_forward
         self._matchers: dict[SequenceState, Matcher] = {}
-        self._ways_out: dict[SequenceState, WayOut] = {}
+        self._ways_out = WaysOut()
         self._phases = phases or PhaseRecorder()
         self._masks = MasksAhead()
         self.times = LoopTimes()
@@ -108,7 +108,7 @@ class EngineLoop:
         for sequence, matcher in zip(request.sequences, matchers, strict=bool(matchers)):
             self._matchers[sequence] = matcher
             if spec.budget_hint:
-                self._ways_out[sequence] = WayOut(matcher)
+                self._ways_out.begin(sequence, matcher)
 
     def stop(self, key: str, choice: int) -> None:
         """End one choice quietly. Unknown requests and choices are ignored: they may have ended."""
@@ -120,7 +120,8 @@ class EngineLoop:
         """End a request quietly; unknown ones are ignored."""
         request = self._scheduler.requests.get(key)
         for sequence in request.sequences if request else []:
-            self._forget(sequence)
+            self._matchers.pop(sequence, None)
+            self._ways_out.forget(sequence)
         self._scheduler.cancel(key)
         self._phases.leave(key, "cancelled", request.generated if request else 0)
 
@@ -251,23 +252,15 @@ class EngineLoop:
             if token in endings:
                 return token
             if self._timed(partial(matcher.may_follow, token)):
-                return self._in_time(sequence, token)
+                return self._timed(partial(self._ways_out.fitting, sequence, token))
             attempt += 1
-
-    def _in_time(self, sequence: SequenceState, token: int) -> int:
-        """The token, or one nearer to an end where that is asked for and the budget nears its own."""
-        spec, way_out = sequence.request.spec, self._ways_out.get(sequence)
-        if way_out is None or sequence.generated < spec.min_tokens:
-            return token
-        return self._timed(partial(way_out.fitting, token, spec.max_tokens - sequence.generated))
 
     def _take(self, sequence: SequenceState, token: int, matcher: Matcher | None) -> EndReason | None:
         """Append a token; says whether the choice is over with it."""
         self._scheduler.advance(sequence, token)
         if matcher:
             matcher.consume(token)
-            if sequence in self._ways_out:
-                self._ways_out[sequence].took(token)
+            self._ways_out.took(sequence, token)
             if matcher.finished:
                 return "stop"
         return "length" if sequence.generated == sequence.request.spec.max_tokens else None
@@ -304,15 +297,12 @@ class EngineLoop:
         return _emitted(sequence, delta, reason)
 
     def _drop(self, sequence: SequenceState) -> None:
-        self._forget(sequence)
+        self._matchers.pop(sequence, None)
+        self._ways_out.forget(sequence)
         self._scheduler.end(sequence)
         request = sequence.request
         if request.ended:
             self._phases.leave(request.key, "finished", request.generated)
-
-    def _forget(self, sequence: SequenceState) -> None:
-        self._matchers.pop(sequence, None)
-        self._ways_out.pop(sequence, None)
 
     def _ending_tokens(self, spec: GenerationRequest) -> frozenset[int]:
         stops = frozenset(spec.stop_token_ids)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from antiphon.engine.constraint import ConstraintBroken, Matcher
+from antiphon.engine.sequence import SequenceState
 
 _WATCHED: Final = 256
 """Tokens before the last from which on it is looked for."""
@@ -117,6 +118,34 @@ class WayOut:
         way, masks = search(matcher, left)
         self._credit -= masks
         return way
+
+
+class WaysOut:
+    """Those of the choices that asked for one."""
+
+    def __init__(self) -> None:
+        """There are none yet."""
+        self._ways: dict[SequenceState, WayOut] = {}
+
+    def begin(self, sequence: SequenceState, matcher: Matcher) -> None:
+        """Know of one that asks."""
+        self._ways[sequence] = WayOut(matcher)
+
+    def fitting(self, sequence: SequenceState, token: int) -> int:
+        """The token that was drawn, or one that is nearer to an end; raises as `WayOut.fitting`."""
+        spec, way = sequence.request.spec, self._ways.get(sequence)
+        if way is None or sequence.generated < spec.min_tokens:
+            return token
+        return way.fitting(token, spec.max_tokens - sequence.generated)
+
+    def took(self, sequence: SequenceState, token: int) -> None:
+        """The choice has gone on by this token."""
+        if sequence in self._ways:
+            self._ways[sequence].took(token)
+
+    def forget(self, sequence: SequenceState) -> None:
+        """It is over, whether it had asked or not."""
+        self._ways.pop(sequence, None)
 
 
 def search(matcher: Matcher, left: int) -> tuple[list[int] | None, int]:
