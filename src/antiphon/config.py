@@ -14,7 +14,7 @@ import os
 import re
 import tomllib
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,7 +26,7 @@ import msgspec
 import platformdirs
 from msgspec import Meta
 
-from antiphon.model_settings import ModelSettings, WantedModel
+from antiphon.model_settings import MODEL_KEYS, ModelSettings, WantedModel, check_tables
 from antiphon.models.catalogue import DEFAULT_MODEL
 from antiphon.models.hub_repository import DEFAULT_ENDPOINT, HubOptions
 from antiphon.service.admission import AdmissionOptions
@@ -414,14 +414,26 @@ def _read_file(path: str) -> dict[str, Any]:
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a settings file: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path}: cannot be read as a settings file: {reason}") from error
     settings = {setting.name: setting for setting in describe_settings()}
     for key in table:
         if key not in settings:
-            near = get_close_matches(key, settings, n=1)
-            meant = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(settings)}"
-            raise ConfigError(f"{path}: there is no setting named {key!r}{meant}")
+            raise ConfigError(f"{path}: there is no setting named {key!r}{_meant(key, settings)}")
+    try:
+        check_tables(table.get("models"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
     return {key: _convert(value, settings[key], f"{path}: {key}", typed=True) for key, value in table.items()}
+
+
+def _meant(key: str, settings: Iterable[str]) -> str:
+    """What somebody who wrote this may have had in mind."""
+    if near := get_close_matches(key, settings, n=1):
+        return f"; did you mean {near[0]}?"
+    if near := get_close_matches(key, MODEL_KEYS, n=1):
+        return f"; {near[0]} is a key of the tables [models.NAME]"
+    return "; `antiphon config show` lists them"
 
 
 def _convert(value: object, setting: Setting, source: str, *, typed: bool = False) -> Any:

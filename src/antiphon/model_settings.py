@@ -11,7 +11,8 @@ Invariant: a `ModelSettings` that exists is valid.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from difflib import get_close_matches
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -54,6 +55,27 @@ class ModelSettings(
     kv_cache_mib: (
         Annotated[int, _about("Memory for its KV cache, in MiB; else the server's", ge=16)] | None
     ) = None
+
+
+MODEL_KEYS: Final = ModelSettings.__struct_fields__
+
+
+def check_tables(tables: object) -> None:
+    """Pass where all tables are valid; what is no table of tables is for others to tell.
+
+    Raises:
+        ValueError: one is not; the text names it, the key, and what that may have been meant to be.
+    """
+    for name, table in tables.items() if isinstance(tables, dict) else ():
+        for key in table if isinstance(table, dict) else ():
+            if key not in MODEL_KEYS:
+                near = get_close_matches(key, MODEL_KEYS, n=1)
+                meant = f"did you mean {near[0]}?" if near else f"known: {', '.join(MODEL_KEYS)}"
+                raise ValueError(f"[models.{name}]: there is no key named {key!r}; {meant}")
+        try:
+            msgspec.convert(table, ModelSettings)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"[models.{name}]: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

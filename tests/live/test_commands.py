@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
 
 def test_servers_are_listed_and_stopped(tmp_path: Path) -> None:
-    """By number or port; the one there is needs no name."""
+    """By number, port or URL; the one there is needs no name."""
     with running(tmp_path / "run", "--engine", "fake", XDG_RUNTIME_DIR=str(tmp_path)) as server:
         (listed,) = json.loads(run(tmp_path, "ps", "--json").stdout)
         assert (listed["pid"], listed["url"], listed["model"]) == (server.popen.pid, server.base_url, "fake")
@@ -25,7 +25,7 @@ def test_servers_are_listed_and_stopped(tmp_path: Path) -> None:
         wrong = run(tmp_path, "stop", "1")
         assert (wrong.returncode, str(server.popen.pid) in wrong.stderr) == (2, True)
 
-        stopped = run(tmp_path, "stop")
+        stopped = run(tmp_path, "stop", server.base_url)
         assert (stopped.returncode, stopped.stdout) == (0, f"{server.base_url}: stopped\n")
         assert server.popen.wait(20) == 0
     assert json.loads(run(tmp_path, "ps", "--json").stdout) == []

@@ -119,6 +119,15 @@ def test_replicas_are_a_number_or_bounds() -> None:
         ('port = "8000"', "port: expected an integer from 0 to 65535"),
         ('alias = "one"', "alias: expected a list of texts"),
         ("port 1", "cannot be read as a settings file"),
+        ("temperature = 0.5", "temperature is a key of the tables [models.NAME]"),
+        ("nothing_like_it = 1", "`antiphon config show` lists them"),
+        (
+            "[models.a]\ntemprature = 0.5",
+            "[models.a]: there is no key named 'temprature'; did you mean temperature?",
+        ),
+        ("[models.a]\nxyz = 1", "[models.a]: there is no key named 'xyz'; known: model, alias"),
+        ("[models.a]\ntemperature = 3.0", "[models.a]: Expected `float` <= 2.0 - at `$.temperature`"),
+        ("models = 3", "models: expected tables [models.NAME]"),
     ],
 )
 def test_wrong_files_name_themselves_and_the_key(tmp_path: Path, text: str, message: str) -> None:
@@ -129,6 +138,15 @@ def test_wrong_files_name_themselves_and_the_key(tmp_path: Path, text: str, mess
 
     assert str(caught.value).startswith(path)
     assert message in str(caught.value)
+
+
+def test_file_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
+    """Once named, and without the number of the error."""
+    path = str(tmp_path / "none.toml")
+    with pytest.raises(ConfigError) as caught:
+        load({"config": path}, {})
+
+    assert str(caught.value) == f"{path}: cannot be read as a settings file: No such file or directory"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
@@ -248,9 +266,7 @@ def test_default_aliases_are_the_first_models_unless_another_has_them(tmp_path: 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[models.m]\ntemprature = 1", "unknown field `temprature` - at `$[...]`"),
-        ("[models.m]\ntemperature = 3", "Expected `float` <= 2.0 - at `$[...].temperature`"),
-        ("[models.m]\nsystem_prompt = 1", "Expected `str`, got `int` - at `$[...].system_prompt`"),
+        ("[models.m]\nsystem_prompt = 1", "[models.m]: Expected `str`, got `int` - at `$.system_prompt`"),
         ("model = []", "model: none is named"),
         ('model = ["a", "a"]', "model: one is named twice"),
         ('model = ["a", "b"]\nchat_template = "x"', "chat_template: with several models"),

@@ -57,7 +57,7 @@ def _ago(started: int) -> str:
 
 def stop(
     which: Annotated[
-        str | None, typer.Argument(help="Its PID or port; may be left out where one server runs.")
+        str | None, typer.Argument(help="Its PID, port or URL; may be left out where one server runs.")
     ] = None,
     everyone: Annotated[bool, typer.Option("--all", help="Stop all of them.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for running answers.", min=0)] = 60.0,
@@ -74,11 +74,14 @@ def _chosen(found: list[RunningServer], which: str | None) -> RunningServer:
     matching = [
         server
         for server in found
-        if which is None or which == str(server.pid) or server.url.endswith(f":{which}/v1")
+        if which in (None, str(server.pid), server.url, server.url.removesuffix("/v1"))
+        or server.url.endswith(f":{which}/v1")
     ]
     if len(matching) == 1:
         return matching[0]
     if not found:
         return fail("no server of yours runs on this machine")
     listed = ", ".join(f"{server.pid} at {server.url}" for server in found)
-    return fail(f"which one? {listed}" if which is None else f"none has the PID or port {which}: {listed}", 2)
+    return fail(
+        f"which one? {listed}" if which is None else f"none of yours is {which}; there is {listed}", 2
+    )

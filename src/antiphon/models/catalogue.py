@@ -66,5 +66,6 @@ def unknown_model(spec: str, catalogue: Catalogue) -> ModelError:
     meant = f" Did you mean {near[0]}?" if near else ""
     return ModelError(
         f"{spec}: no such model.{meant} Known names: {known}; "
-        "or give the path of a .gguf file or of a folder with an OpenVINO model"
+        "or give hf:org/name for one of a model hub, the path of a .gguf file, "
+        "or that of a folder with an OpenVINO model"
     )

@@ -284,7 +284,7 @@ def test_folder_with_openvino_ir_is_served_where_it_is(
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("nobodys-model", "nobodys-model: no such model. Known names: smollm2-135m; or give the path"),
+        ("nobodys-model", "nobodys-model: no such model. Known names: smollm2-135m; or give hf:org/name"),
         ("gone.gguf", "gone.gguf: no such file or folder"),
         ("some/where", "some/where: no such file or folder"),
     ],
