@@ -54,6 +54,7 @@ SAMPLES: tuple[core.AntiphonError, ...] = (
     core.JsonWordMissing(),
     core.Overloaded(),
     core.EngineUnavailable(),
+    core.ModelNotLoaded(2.0, "writer"),
     core.EngineFailed(),
     core.AnswerBroken(),
     core.StoreUnavailable(),

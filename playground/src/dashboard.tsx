@@ -44,7 +44,7 @@ const asShare = (value: number) => `${Math.round(value * 100)} %`;
 
 const succeeded: Passes = ({ status }) => status!.startsWith("2") || status === "304";
 // The page's own questions would drown the others.
-const isWork: Passes = ({ route }) => route !== "/v1/antiphon/stats";
+const isWork: Passes = ({ route }) => route !== "/v1/antiphon/stats" && !route?.startsWith("/playground/");
 
 const charts = computed(() => [
   {
@@ -142,7 +142,7 @@ function Dashboard() {
               <CountTable
                 title="Requests"
                 head={["Method", "Route", "Status"]}
-                rows={byLabels(newest, "antiphon_requests_total", ["method", "route", "status"])}
+                rows={byLabels(newest, "antiphon_requests_total", ["method", "route", "status"], isWork)}
               />
               <CountTable
                 title="Errors"
@@ -186,7 +186,7 @@ function Tiles({ newest }: { newest: Snapshot }) {
   );
 }
 
-const STATES = { loaded: "in memory", loading: "loading", unloaded: "not loaded", down: "not ready" };
+const STATES = { loaded: "in memory", loading: "loading", unloaded: "not loaded", down: "not available" };
 
 /** A model that is not loaded is loaded by the next request for it. */
 function stateOf(newest: Snapshot, is: Passes): keyof typeof STATES {
@@ -200,7 +200,7 @@ function ModelTable({ newest }: { newest: Snapshot }) {
     const is: Passes = (labels) => labels["model"] === model;
     const of = (name: string) => total(newest, name, is).toLocaleString();
     const running = of("antiphon_engine_running");
-    return [model ?? "", STATES[stateOf(newest, is)], running, of("antiphon_completion_tokens_total")];
+    return [model ?? "", stateOf(newest, is), running, of("antiphon_completion_tokens_total")] as const;
   });
   return (
     <section aria-label="Models">
@@ -211,15 +211,19 @@ function ModelTable({ newest }: { newest: Snapshot }) {
             <tr>
               <th scope="col">Model</th>
               <th scope="col">State</th>
-              <th scope="col">Running</th>
-              <th scope="col">Tokens generated</th>
+              <th scope="col" class="count">
+                Running
+              </th>
+              <th scope="col" class="count">
+                Tokens
+              </th>
             </tr>
           </thead>
           <tbody>
             {rows.map(([model, state, running, tokens]) => (
               <tr key={model}>
-                <td>{model}</td>
-                <td>{state}</td>
+                <th scope="row">{model}</th>
+                <td class={`state ${state}`}>{STATES[state]}</td>
                 <td class="count">{running}</td>
                 <td class="count">{tokens}</td>
               </tr>
@@ -245,7 +249,9 @@ function CountTable({ title, head, rows }: { title: string; head: string[]; rows
                     {name}
                   </th>
                 ))}
-                <th scope="col">Count</th>
+                <th scope="col" class="count">
+                  Count
+                </th>
               </tr>
             </thead>
             <tbody>

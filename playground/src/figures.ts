@@ -68,9 +68,10 @@ function buckets({ series }: Snapshot, name: string, passes: Passes): Map<number
 }
 
 /** Rows of a table: a counter's values by some of its labels, largest first. */
-export function byLabels(snapshot: Snapshot, name: string, labels: string[]): [string[], number][] {
+export function byLabels(snapshot: Snapshot, name: string, labels: string[], passes = all): [string[], number][] {
   const rows = new Map<string, [string[], number]>();
   for (const [found, value] of snapshot.series[name] ?? []) {
+    if (!passes(found)) continue;
     const key = labels.map((label) => found[label] ?? "");
     const row = rows.get(key.join("\0")) ?? [key, 0];
     rows.set(key.join("\0"), [key, row[1] + value]);

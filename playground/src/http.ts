@@ -32,11 +32,16 @@ export class ApiError extends Error {
   }
 }
 
-export async function call(path: string, options: RequestInit = {}): Promise<Response> {
+/** Send a request with the key; the answer may be a refusal. */
+export function send(path: string, options: RequestInit = {}): Promise<Response> {
   const headers = new Headers(options.headers);
   if (apiKey.value) headers.set("authorization", `Bearer ${apiKey.value}`);
   if (options.body) headers.set("content-type", "application/json");
-  const response = await fetch(path, { ...options, headers });
+  return fetch(path, { ...options, headers });
+}
+
+export async function call(path: string, options: RequestInit = {}): Promise<Response> {
+  const response = await send(path, options);
   if (response.ok) return response;
   if (response.status === 401) keyWanted.value = true;
   throw new ApiError(response.status, await errorBody(response), response.headers.get("x-request-id"));

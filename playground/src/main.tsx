@@ -12,7 +12,8 @@ import { Dialogs, openDialog } from "./view/dialogs";
 import { Header } from "./view/header";
 import { Icon, type IconName } from "./view/icons";
 import { closePanels, listOpen, settingsOpen, toggleList, toggleSettings } from "./view/panels";
-import { ModelSelect, Settings } from "./view/settings";
+import { ModelSelect, ModelStateLine } from "./view/model";
+import { Settings } from "./view/settings";
 import { Sidebar } from "./view/sidebar";
 import { TroubleBox } from "./view/trouble";
 import { Turns } from "./view/turns";
@@ -57,6 +58,7 @@ function Playground() {
             )}
             {current.value.turns.length ? <Turns /> : <Welcome />}
           </div>
+          <ModelStateLine />
           <Composer />
         </main>
         <aside id="settings" class="side right" hidden={!settingsOpen.value} aria-label="Settings">

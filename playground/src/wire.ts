@@ -74,7 +74,13 @@ export interface Model {
   id: string;
   alias_of: string | null;
   max_model_len: number;
+  /** What the operator has set for this model, by the name of the field. */
+  defaults: Record<string, number>;
+  has_system_prompt: boolean;
 }
+
+/** How a model is; one that is not loaded is loaded by the next request for it. */
+export type ModelState = "ready" | "loading" | "unloaded" | "unavailable";
 
 export interface Page<T> {
   data: T[];

@@ -40,7 +40,7 @@ for (const colorScheme of ["light", "dark"]) {
   test(`the dashboard, ${colorScheme}`, () =>
     withPage({ path: "/dashboard", colorScheme }, async (page) => {
       await page.locator(".chart canvas").first().waitFor();
-      await page.getByRole("cell", { name: "/v1/antiphon/stats" }).waitFor();
+      await page.getByRole("cell", { name: "/dashboard" }).waitFor();
       assert.deepEqual(await objections(page), []);
     }));
 }

@@ -65,4 +65,5 @@ test("tables sum over the other labels", () => {
   const snapshot = at(1, { n: [[{ a: "x", b: "1" }, 2], [{ a: "y", b: "1" }, 9], [{ a: "x", b: "2" }, 3]] });
 
   assert.deepEqual(byLabels(snapshot, "n", ["a"]), [[["y"], 9], [["x"], 5]]);
+  assert.deepEqual(byLabels(snapshot, "n", ["a"], ({ a }) => a === "x"), [[["x"], 5]]);
 });

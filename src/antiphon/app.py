@@ -198,7 +198,9 @@ def build_app(
 
 def _entry(model: AssembledModel) -> ModelEntry:
     engine = model.parts.engine
-    return ModelEntry(lambda: engine.info, model.aliases, model.defaults)
+    return ModelEntry(
+        lambda: engine.info, model.aliases, model.defaults, has_system_prompt=bool(model.parts.system_prompt)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from antiphon.core.errors import (
     JsonWordMissing,
     MissingParameter,
     ModelNotFound,
+    ModelNotLoaded,
     NumberOutOfRange,
     Overloaded,
     SchemaRefused,
@@ -266,6 +267,17 @@ CATALOGUE: list[tuple[AntiphonError, Told]] = [
             None,
             "The model is not available at the moment: its engine is starting. Please try again later.",
             {"retry-after": "2", "retry-after-ms": "2000", **RETRY},
+        ),
+    ),
+    (
+        ModelNotLoaded(4.0, "writer"),
+        Told(
+            503,
+            UNAVAILABLE,
+            None,
+            None,
+            "The model 'writer' could not be loaded: the server's log says why. Please try again later.",
+            {"retry-after": "4", "retry-after-ms": "4000", **RETRY},
         ),
     ),
     (

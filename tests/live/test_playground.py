@@ -94,6 +94,25 @@ def test_pages_ask_for_the_key(file: str, fake_server: ServerProcess, keyed_serv
 
 
 @needs_browser
+def test_pages_tell_of_several_models(tmp_path: Path) -> None:
+    """Defaults of each, and which is in memory."""
+    config = tmp_path / "antiphon.toml"
+    config.write_text(
+        """
+        max_loaded_models = 1
+        [models.plain]
+        [models.tuned]
+        system_prompt = "Be brief."
+        temperature = 0.6
+        top_k = 40
+        max_tokens = 30
+        """
+    )
+    with running(tmp_path, "--engine", "fake", "--config", str(config)) as process:
+        run_tests("several.test.mjs", ORIGIN=process.origin)
+
+
+@needs_browser
 @pytest.mark.model
 def test_playground_works_with_a_real_model(server: ServerProcess) -> None:
     """Streaming, stopping, probabilities, the prefix cache."""

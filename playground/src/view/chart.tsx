@@ -79,7 +79,8 @@ function options(
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     scales: { y: { range: (_, __, max) => [0, top ?? (Number.isFinite(max) && max > 0 ? max * 1.1 : 1)] } },
-    padding: [8, 6, 0, 0],
+    // Half of a time must have room beside the last mark.
+    padding: [8, 28, 0, 0],
     axes: [
       { ...axis, size: 26, space: 90, values: (_, ticks) => ticks.map(clock) },
       { ...axis, size: 58, space: 36, values: (_, ticks) => ticks.map(format) },
@@ -96,7 +97,12 @@ function options(
 }
 
 function clock(seconds: number): string {
-  return new Date(seconds * 1000).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return new Date(seconds * 1000).toLocaleTimeString(undefined, {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    hourCycle: "h23",
+  });
 }
 
 /** A colour of the style sheet, as the canvas understands it. */

@@ -1,14 +1,15 @@
 // The settings of a conversation: prompt and parameters, the answer's format, tools, code.
 import { signal } from "@preact/signals";
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 
 import { current, set, setParameter, type Settings as Values } from "../conversation";
 import { apiKey } from "../http";
 import { highlight } from "../markdown";
 import { bodyOf, toolNames } from "../request";
 import { schemaFaults } from "../schema";
-import { models, parameters } from "../server";
+import { parameters } from "../server";
 import { snippet, type Language } from "../snippets";
+import { chosen } from "../states";
 import type { Parameter } from "../wire";
 import { Icon } from "./icons";
 import { JsonEditor } from "./json-editor";
@@ -55,33 +56,17 @@ export function Settings() {
   );
 }
 
-export function ModelSelect() {
-  const { model } = current.value.settings;
-  const known = models.value;
-  useEffect(() => {
-    if (known[0] && !known.some((each) => each.id === model)) set("model", known[0].id);
-  }, [known, model]);
-  return (
-    <label class="model">
-      <span class="sr-only">Model</span>
-      <select value={model} onChange={(event) => set("model", event.currentTarget.value)}>
-        {known.map(({ id, alias_of }) => (
-          <option key={id} value={id}>
-            {alias_of ? `${id} → ${alias_of}` : id}
-          </option>
-        ))}
-        {!known.length && <option value={model}>{model || "no model"}</option>}
-      </select>
-    </label>
-  );
-}
-
 /** The ones that most people look for; the rest is behind a fold. */
 const FIRST = ["temperature", "top_p", "max_completion_tokens", "n", "seed", "logprobs", "top_logprobs", "store"];
 
 function ParametersTab({ settings }: { settings: Values }) {
   const first = FIRST.flatMap((name) => parameters.value.filter((each) => each.name === name));
   const rest = parameters.value.filter((each) => !FIRST.includes(each.name));
+  const preset = presets();
+  const restPreset = rest.filter(({ name }) => name in preset).length;
+  const fieldOf = (each: Parameter) => (
+    <ParameterField key={each.name} parameter={each} value={settings.parameters[each.name]} preset={preset[each.name]} />
+  );
   const count = Object.keys(settings.parameters).length;
   return (
     <>
@@ -90,7 +75,11 @@ function ParametersTab({ settings }: { settings: Values }) {
         <textarea
           rows={3}
           value={settings.system}
-          placeholder="How the model should behave"
+          placeholder={
+            chosen.value?.has_system_prompt
+              ? "The operator's own prompt holds; what you write here replaces it"
+              : "How the model should behave"
+          }
           onInput={(event) => set("system", event.currentTarget.value)}
         />
       </label>
@@ -102,14 +91,16 @@ function ParametersTab({ settings }: { settings: Values }) {
         />
         <span>Stream the answer</span>
       </label>
-      {first.map((each) => (
-        <ParameterField key={each.name} parameter={each} value={settings.parameters[each.name]} />
-      ))}
+      {Object.keys(preset).length > 0 && (
+        <p class="hint">
+          A value in grey holds until you set another. <Operator /> marks what this server's operator set for{" "}
+          {settings.model}.
+        </p>
+      )}
+      {first.map(fieldOf)}
       <details class="more">
-        <summary>More parameters</summary>
-        {rest.map((each) => (
-          <ParameterField key={each.name} parameter={each} value={settings.parameters[each.name]} />
-        ))}
+        <summary>More parameters {restPreset > 0 && <>({restPreset} by the operator)</>}</summary>
+        {rest.map(fieldOf)}
         <div class="field">
           <span>Other fields, as JSON</span>
           <JsonEditor
@@ -130,9 +121,26 @@ function ParametersTab({ settings }: { settings: Values }) {
   );
 }
 
+/** The operator's defaults for the chosen model; its bound of an answer holds under both of that field's names. */
+function presets(): Record<string, number> {
+  const set = chosen.value?.defaults ?? {};
+  return "max_tokens" in set ? { ...set, max_completion_tokens: set["max_tokens"]! } : set;
+}
+
+function Operator() {
+  return <span class="operator">operator</span>;
+}
+
 type Value = number | boolean | string | undefined;
 
-function ParameterField({ parameter, value }: { parameter: Parameter; value: Value }) {
+interface FieldProps {
+  parameter: Parameter;
+  value: Value;
+  /** What the operator has set. */
+  preset?: number;
+}
+
+function ParameterField({ parameter, value, preset }: FieldProps) {
   const note = parameter.note.replaceAll("`", "");
   const label = (
     <span title={note}>
@@ -165,13 +173,13 @@ function ParameterField({ parameter, value }: { parameter: Parameter; value: Val
         </select>
       </div>
     );
-  return <NumberField parameter={parameter} value={value} />;
+  return <NumberField parameter={parameter} value={value} preset={preset} />;
 }
 
 /** Bounds that are worth a slider; far ones get a plain field. */
 const SLIDER_SPAN = 200;
 
-function NumberField({ parameter, value }: { parameter: Parameter; value: Value }) {
+function NumberField({ parameter, value, preset }: FieldProps) {
   const { name, minimum = 0, maximum = 0, kind } = parameter;
   const slides = maximum - minimum <= SLIDER_SPAN;
   const step = kind === "integer" ? 1 : 0.01;
@@ -180,12 +188,17 @@ function NumberField({ parameter, value }: { parameter: Parameter; value: Value 
     setParameter(name, text === "" || Number.isNaN(number) ? undefined : number);
   };
   const bounds = slides ? `${minimum} to ${maximum}` : `at least ${minimum}`;
-  const shown = parameter.default ?? "unset";
+  const inForce = preset ?? parameter.default;
+  const shown = inForce ?? "unset";
+  const whose = preset === undefined ? "" : ", set by the operator";
   return (
     <div class="field number">
-      <label for={`field-${name}`} title={parameter.note.replaceAll("`", "")}>
-        <code>{name}</code>
-      </label>
+      <div class="named">
+        <label for={`field-${name}`} title={parameter.note.replaceAll("`", "")}>
+          <code>{name}</code>
+        </label>
+        {preset !== undefined && <Operator />}
+      </div>
       <input
         id={`field-${name}`}
         type="number"
@@ -194,7 +207,7 @@ function NumberField({ parameter, value }: { parameter: Parameter; value: Value 
         step={kind === "integer" ? 1 : "any"}
         value={value === undefined ? "" : String(value)}
         placeholder={String(shown)}
-        aria-description={`${bounds}; the default is ${shown}`}
+        aria-description={`${bounds}; the default is ${shown}${whose}`}
         onInput={(event) => change(event.currentTarget.value)}
       />
       {slides && (
@@ -204,7 +217,7 @@ function NumberField({ parameter, value }: { parameter: Parameter; value: Value 
           min={minimum}
           max={maximum}
           step={step}
-          value={Number(value ?? parameter.default ?? minimum)}
+          value={Number(value ?? inForce ?? minimum)}
           class={value === undefined ? "unset" : ""}
           onInput={(event) => change(event.currentTarget.value)}
         />

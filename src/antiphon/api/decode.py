@@ -26,7 +26,7 @@ from antiphon.core.messages import (
     Tool,
     ToolChoice,
 )
-from antiphon.service.models import ModelRegistry
+from antiphon.service.models import ModelDefaults, ModelRegistry
 
 _TIERS: Final[Mapping[str, ServiceTier]] = MappingProxyType({"flex": "flex", "priority": "priority"})
 
@@ -102,6 +102,11 @@ def model_defaults(cursor: Cursor, models: ModelRegistry, max_tokens: Field[Any]
         defaults = models.get(name if isinstance(name, str) else "").defaults
     except ModelNotFound:
         return {}
+    return stated_defaults(defaults, max_tokens)
+
+
+def stated_defaults(defaults: ModelDefaults, max_tokens: Field[Any]) -> Mapping[str, float]:
+    """Those that are set, by the name of the field they hold for; `max_tokens` is as in `model_defaults`."""
     stated = (
         (fields.TEMPERATURE, defaults.temperature),
         (fields.TOP_P, defaults.top_p),

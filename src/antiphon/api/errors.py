@@ -48,6 +48,7 @@ from antiphon.core.errors import (
     JsonWordMissing,
     MissingParameter,
     ModelNotFound,
+    ModelNotLoaded,
     NumberOutOfRange,
     Overloaded,
     SchemaRefused,
@@ -255,6 +256,16 @@ ROWS: tuple[Row[Any], ...] = (
         UNAVAILABLE,
         _code(None),
         lambda e: "The model is not available at the moment: its engine is starting. Please try again later.",
+    ),
+    Row(
+        ModelNotLoaded,
+        503,
+        UNAVAILABLE,
+        _code(None),
+        lambda e: (
+            f"The model '{excerpt(e.model)}' could not be loaded: the server's log says why. "
+            "Please try again later."
+        ),
     ),
     Row(
         ShuttingDown,

@@ -199,6 +199,13 @@ class EngineUnavailable(ServerError):
 
 
 @dataclass(eq=False)
+class ModelNotLoaded(EngineUnavailable):
+    """The model could not be loaded, and is not tried again before `retry_after_s`; the log says why."""
+
+    model: str = ""
+
+
+@dataclass(eq=False)
 class EngineFailed(ServerError):
     """The engine died or failed while it worked on this request."""
 

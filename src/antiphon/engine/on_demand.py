@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final, Literal
 
-from antiphon.core.errors import EngineUnavailable
+from antiphon.core.errors import EngineUnavailable, ModelNotLoaded
 from antiphon.core.generation import Constraint, EngineEvent, EngineStats, GenerationRequest, ModelInfo
 from antiphon.core.ports import Engine, Generation
 from antiphon.engine.residency import Residency
@@ -71,7 +71,8 @@ class OnDemandEngine:
         """Within the block the model is loaded; waits for it.
 
         Raises:
-            EngineUnavailable: it could not be loaded, or not in time.
+            ModelNotLoaded: it could not be loaded.
+            EngineUnavailable: it was not loaded in time.
         """
         if self._engine is None or self.leaving:
             await self._brought(self._residency.options.wait)
@@ -103,7 +104,7 @@ class OnDemandEngine:
         if self._bringing is not None:
             self._bringing.cancel()
             await asyncio.gather(self._bringing, return_exceptions=True)
-        self._refuse()
+        self._refuse(EngineUnavailable)
         await self.unload()
 
     async def load(self) -> None:
@@ -170,7 +171,7 @@ class OnDemandEngine:
         """Wait until the model is loaded and held for the caller."""
         left = self._retry_at - time.monotonic()
         if left > 0:
-            raise EngineUnavailable(left)
+            raise ModelNotLoaded(left, self.id)
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
         if self._bringing is None:
@@ -206,12 +207,12 @@ class OnDemandEngine:
         self._failures += 1
         self._retry_at = time.monotonic() + delay
         _log.error("model %s: could not be loaded; not tried again for %.0f s", self.id, delay)
-        self._refuse()
+        self._refuse(lambda: ModelNotLoaded(max(delay, 1.0), self.id))
 
-    def _refuse(self) -> None:
+    def _refuse(self, error: Callable[[], EngineUnavailable]) -> None:
         for waiter in self._waiters:
             if not waiter.done():
-                waiter.set_exception(EngineUnavailable(max(self._retry_at - time.monotonic(), 1.0)))
+                waiter.set_exception(error())
         self._waiters.clear()
 
 

@@ -47,6 +47,8 @@ class ServedModel:
     alias_of: str | None = None
     """The model behind the name; None for a model's own name."""
     defaults: ModelDefaults = NO_DEFAULTS
+    has_system_prompt: bool = False
+    """Conversations without instructions of their own begin with the operator's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class ModelEntry:
     """Its facts at this moment: some are known only once it was loaded. The id never changes."""
     aliases: Sequence[str] = ()
     defaults: ModelDefaults = NO_DEFAULTS
+    has_system_prompt: bool = False
 
 
 class ModelRegistry:
@@ -95,7 +98,15 @@ class ModelRegistry:
         if entry is None:
             raise ModelNotFound(name)
         info = entry.info()
-        return ServedModel(name, self._created, info.context_length, info.vocab_size, model, entry.defaults)
+        return ServedModel(
+            name,
+            self._created,
+            info.context_length,
+            info.vocab_size,
+            model,
+            entry.defaults,
+            entry.has_system_prompt,
+        )
 
     def resolve(self, name: str | None) -> ServedModel:
         """The model that answers to this name, alias or not; the first one where none is named.

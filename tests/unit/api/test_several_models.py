@@ -103,6 +103,18 @@ async def test_tokens_are_told_without_loading_the_model() -> None:
         assert (await health(server))["b"] == "unloaded"
 
 
+async def test_what_the_operator_set_is_told_of_each_model() -> None:
+    """Under its aliases too; the text of the system prompt is not."""
+    own = {"b": ModelSettings(alias=("bee",), temperature=0.25, max_tokens=4, system_prompt="Secret.")}
+    async with fake_server(model=("a", "b"), models=own) as server:
+        listed = await server.client.get("/v1/models")
+    told = {each["id"]: (each["defaults"], each["has_system_prompt"]) for each in listed.json()["data"]}
+
+    assert told["a"] == ({}, False)
+    assert told["b"] == told["bee"] == ({"temperature": 0.25, "max_tokens": 4}, True)
+    assert "Secret." not in listed.text
+
+
 async def test_defaults_of_a_model_hold_where_the_request_is_silent() -> None:
     """In every API; null is silence too, and what the request says wins."""
     own = {"b": ModelSettings(temperature=0.25, top_p=0.5, max_tokens=4)}

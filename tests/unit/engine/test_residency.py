@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from antiphon.core.errors import EngineUnavailable
+from antiphon.core.errors import EngineUnavailable, ModelNotLoaded
 from antiphon.core.generation import GenerationRequest
 from antiphon.engine.backends.fake import FakeEngine, say
 from antiphon.engine.on_demand import OnDemandEngine
@@ -241,11 +241,12 @@ async def test_model_that_cannot_be_loaded_refuses_its_own_requests(
     await settle()
     house.gate.set()
     await asyncio.wait([use.task for use in uses])
-    assert [type(use.task.exception()) for use in uses] == [EngineUnavailable] * 2
+    assert [type(use.task.exception()) for use in uses] == [ModelNotLoaded] * 2
 
-    with pytest.raises(EngineUnavailable) as refused:
+    with pytest.raises(ModelNotLoaded) as refused:
         await house.use("a")
     assert 0 < refused.value.retry_after_s <= 3600
+    assert refused.value.model == "a"
     assert (house.began, house.engines["a"].stats().state) == (["a"], "failed")
     house.broken = None
     await house.use("b")

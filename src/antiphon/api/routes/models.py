@@ -1,4 +1,8 @@
-"""`GET /v1/models` and `GET /v1/models/{id}`."""
+"""`GET /v1/models` and `GET /v1/models/{id}`.
+
+Beside OpenAI's members a model tells its context and what its operator has set for it: `defaults`, by the
+names of the fields of a chat request, and whether there is a system prompt, which itself is not told.
+"""
 
 from typing import Any
 
@@ -6,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from antiphon.api.bodies import JsonResponse
+from antiphon.api.decode import stated_defaults
+from antiphon.api.wire import fields
 from antiphon.service.models import ModelRegistry, ServedModel
 
 
@@ -36,4 +42,6 @@ def _model_object(model: ServedModel) -> dict[str, Any]:
         "parent": None,
         "alias_of": model.alias_of,
         "max_model_len": model.context_length,
+        "defaults": stated_defaults(model.defaults, fields.MAX_TOKENS),
+        "has_system_prompt": model.has_system_prompt,
     }

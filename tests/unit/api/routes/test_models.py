@@ -13,6 +13,8 @@ ENTRY = {
     "parent": None,
     "alias_of": None,
     "max_model_len": 4096,
+    "defaults": {},
+    "has_system_prompt": False,
 }
 ALIAS = {**ENTRY, "id": "org/m:1", "alias_of": "m"}
 
