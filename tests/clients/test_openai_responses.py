@@ -210,12 +210,17 @@ def test_stored_response(client: OpenAI) -> None:
     items: Any = [{"role": "user", "content": text} for text in ("One", "Two", "Three")]
     created = client.responses.create(**SHORT | {"input": items, "metadata": {"made": "here"}})
     kept = client.responses.retrieve(created.id)
+    events: list[Any] = list(client.responses.retrieve(created.id, stream=True))
+    rest = list(client.responses.retrieve(created.id, stream=True, starting_after=3))
     page = client.responses.input_items.list(created.id, limit=2, order="asc")
     contents = [item.to_dict()["content"] for item in page]
     client.responses.delete(created.id)
 
     assert (kept.output_text, kept.metadata) == (created.output_text, {"made": "here"})
     assert page.has_more
+    assert events[-1].type == f"response.{created.status}"
+    assert events[-1].response.output_text == created.output_text
+    assert [event.sequence_number for event in rest] == list(range(4, len(events)))
     assert contents == [[{"type": "input_text", "text": text}] for text in ("One", "Two", "Three")]
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(created.id)
@@ -224,10 +229,14 @@ def test_stored_response(client: OpenAI) -> None:
 def test_input_tokens(client: OpenAI) -> None:
     """Counted as they are charged."""
     counted = client.responses.input_tokens.count(model=MODEL, input="Hello!")
+    items: Any = [{"role": "user", "content": text} for text in ("word " * 9000, "Hello!")]
+    cut = client.responses.input_tokens.count(model=MODEL, input=items, truncation="auto")
     response = client.responses.create(**SHORT)
 
     assert response.usage is not None
-    assert counted.input_tokens == response.usage.input_tokens
+    assert counted.input_tokens == cut.input_tokens == response.usage.input_tokens
+    with pytest.raises(openai.BadRequestError, match="context length"):
+        client.responses.create(**SHORT | {"input": items})
 
 
 async def test_async(base_url: str) -> None:

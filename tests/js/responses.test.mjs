@@ -123,9 +123,13 @@ test("thoughts are an item of their own, streamed too, and accepted where they a
 
 test("the tokens of an input are counted as they are charged", async () => {
   const counted = await client.responses.inputTokens.count({ model, input: "Hello!" });
+  const input = ["word ".repeat(9000), "Hello!"].map((content) => ({ role: "user", content }));
+  const cut = await client.responses.inputTokens.count({ model, input, truncation: "auto" });
   const response = await client.responses.create({ model, input: "Hello!", max_output_tokens: 3 });
 
   assert.equal(counted.input_tokens, response.usage.input_tokens);
+  assert.equal(cut.input_tokens, counted.input_tokens);
+  await assert.rejects(client.responses.create({ model, input }), { code: "context_length_exceeded" });
 });
 
 test("an answer that is cut is incomplete, and says why", async () => {
@@ -150,11 +154,17 @@ test("tools of a server are refused by name", async () => {
 test("a stored response is retrieved, its items listed, and deleted", async () => {
   const response = await client.responses.create({ model, input: "Hello!", max_output_tokens: 5 });
   const kept = await client.responses.retrieve(response.id);
+  const told = await client.responses.retrieve(response.id, { stream: true, starting_after: 2 });
+  const numbers = [];
+  let last;
+  for await (last of told) numbers.push(last.sequence_number);
   const items = [];
   for await (const item of client.responses.inputItems.list(response.id)) items.push(item);
   await client.responses.delete(response.id);
 
   assert.equal(kept.output_text, response.output_text);
+  assert.deepEqual(last.response.output, response.output);
+  assert.deepEqual(numbers, numbers.map((_, place) => place + 3));
   assert.equal(items[0].content[0].text, "Hello!");
   await assert.rejects(client.responses.retrieve(response.id), NotFoundError);
 });

@@ -5,7 +5,6 @@ Everything it needs is handed in; nothing here starts, loads or listens.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -96,7 +95,8 @@ def create_metrics_app(metrics: Metrics) -> ApiApp:
 def _endpoints(services: Services, lifecycle: Lifecycle, options: ApiOptions) -> Iterator[Endpoint]:
     answering = Answering(services.completions, services.stored, services.models, lifecycle, options)
     apart = None if services.stored is None else services.stored.apart("responses")
-    chat, responses = ChatRoutes(answering), ResponseRoutes(replace(answering, stored=apart))
+    chat = ChatRoutes(answering)
+    responses = ResponseRoutes(replace(answering, stored=apart), services.tokenization)
     models = ModelRoutes(services.models)
     health = HealthRoutes(services.health, lifecycle)
     # Many users forget the /v1 in the base URL.
@@ -104,7 +104,7 @@ def _endpoints(services: Services, lifecycle: Lifecycle, options: ApiOptions) ->
         yield Endpoint("POST", f"{prefix}/chat/completions", chat.create, public=False)
         if services.stored is not None:
             yield from _stored_endpoints(f"{prefix}/chat/completions", StoredRoutes(services.stored, options))
-        yield from _response_endpoints(f"{prefix}/responses", responses, services.tokenization)
+        yield from _response_endpoints(f"{prefix}/responses", responses)
         yield from _text_endpoints(prefix, services, lifecycle, options)
         yield Endpoint("GET", f"{prefix}/models", models.list, public=False)
         yield Endpoint("GET", f"{prefix}/models/{{model_id:path}}", models.retrieve, public=False)
@@ -128,14 +128,10 @@ def _text_endpoints(
         yield Endpoint("POST", f"{prefix}/detokenize", tokens.detokenize, public=False)
 
 
-def _response_endpoints(
-    path: str, responses: ResponseRoutes, tokenization: PerModel[Tokenization] | None
-) -> Iterator[Endpoint]:
+def _response_endpoints(path: str, responses: ResponseRoutes) -> Iterator[Endpoint]:
     one = f"{path}/{{response_id}}"
     yield Endpoint("POST", path, responses.create, public=False)
-    if tokenization is not None:
-        count = partial(responses.count_input, tokenization)
-        yield Endpoint("POST", f"{path}/input_tokens", count, public=False)
+    yield Endpoint("POST", f"{path}/input_tokens", responses.count_input, public=False)
     yield Endpoint("GET", one, responses.retrieve, public=False)
     yield Endpoint("DELETE", one, responses.delete, public=False)
     yield Endpoint("POST", f"{one}/cancel", responses.cancel, public=False)

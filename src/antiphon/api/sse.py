@@ -20,6 +20,11 @@ HEADERS = (
 )
 
 
+def headers() -> dict[str, str]:
+    """The same, for a stream that is sent at once."""
+    return {name.decode("ascii"): value.decode("ascii") for name, value in HEADERS}
+
+
 def named_event(name: str, data: object) -> bytes:
     """One event with a name, for APIs whose clients listen for it; the name is the server's own."""
     return b"event: " + name.encode("ascii") + b"\n" + event(data)

@@ -46,6 +46,8 @@ class ResponseCall:
     """None: it was not said."""
     stream: bool
     obfuscate: bool
+    truncate: bool
+    """A conversation that is longer than the context may be shortened."""
     ignored: tuple[str, ...]
     """Fields the caller sent that nobody knows, as it spelled them."""
 
@@ -73,6 +75,7 @@ def decode_response(body: object, models: ModelRegistry, options: ApiOptions) ->
         store=values[own.STORE],
         stream=values[fields.STREAM],
         obfuscate=values[own.STREAM_OPTIONS],
+        truncate=values[own.TRUNCATION] == "auto",
         ignored=unknown,
     )
 

@@ -86,7 +86,12 @@ STREAM_OPTIONS: Field[bool] = Field(
     "stream_options", read_obfuscation, False, reason="`include_obfuscation` is off unless asked for."
 )
 TRUNCATION: Field[str] = Field(
-    "truncation", read_truncation, "disabled", reason="`disabled`; `auto` is refused: no prompt is cut."
+    "truncation",
+    read_truncation,
+    "disabled",
+    reason="`disabled`: a conversation that is longer than the context is refused. `auto`: as few of its "
+    "oldest items are left out as it takes to leave room for `max_output_tokens`, or for a quarter of the "
+    "context. Instructions, system and developer messages stay; what is stored is whole.",
 )
 REASONING: Field[str | None] = Field(
     "reasoning",

@@ -111,10 +111,8 @@ def read_cache_options(cursor: Cursor) -> None:
 
 
 def read_truncation(cursor: Cursor) -> str:
-    """`disabled`; a prompt is never cut."""
-    if one_of("auto", "disabled")(cursor) == "auto":
-        raise UnsupportedParameter(cursor.path, "A prompt is never cut: send 'disabled'.")
-    return "disabled"
+    """Whether a conversation that is too long may be shortened."""
+    return one_of("auto", "disabled")(cursor)
 
 
 def refused_if_true(reason: str) -> Reader[bool]:

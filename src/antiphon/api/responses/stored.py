@@ -15,6 +15,7 @@ from antiphon.api.http_errors import IdNotFound
 from antiphon.api.responses.decode import ResponseCall
 from antiphon.api.responses.encode import ResponseEncoder, ResponseHead, response_id
 from antiphon.api.responses.items import MAX_ITEMS, InputItem, ItemReference, read_input
+from antiphon.api.streaming import random_text
 from antiphon.api.wire.reader import Cursor
 from antiphon.api.wire.words import excerpt
 from antiphon.core.errors import ArrayTooLong, InvalidValue, StoredNotFound
@@ -126,8 +127,24 @@ def keeping_of(call: ResponseCall, context: Context, project: str, request_id: s
 
 def stored_response(stored: StoredCompletion, *, encode: bool = False) -> Json:
     """The response as it was answered; with `encode` its thoughts are in `encrypted_content` in any case."""
+    encoder = ResponseEncoder(_head(stored, encode=encode))
+    for event in stored.answer:
+        encoder.push(event)
+    return encoder.response()
+
+
+def stored_events(stored: StoredCompletion, *, encode: bool = False, obfuscate: bool = False) -> list[Json]:
+    """The events that tell of it from its beginning, always the same ones.
+
+    They are fewer than those of its answer, for of deltas only what they add up to is kept.
+    """
+    encoder = ResponseEncoder(_head(stored, encode=encode), random_text if obfuscate else None)
+    return [*encoder.opening(), *(told for event in stored.answer for told in encoder.push(event))]
+
+
+def _head(stored: StoredCompletion, *, encode: bool) -> ResponseHead:
     facts: Any = stored.keeping.facts
-    head = ResponseHead(
+    return ResponseHead(
         stored.id,
         stored.created,
         stored.model,
@@ -137,10 +154,6 @@ def stored_response(stored: StoredCompletion, *, encode: bool = False) -> Json:
         stored=True,
         encoded=encode or facts.get("encoded", False),
     )
-    encoder = ResponseEncoder(head)
-    for event in stored.answer:
-        encoder.push(event)
-    return encoder.response()
 
 
 def input_items(stored: StoredCompletion) -> list[Json]:

@@ -47,16 +47,17 @@ class ResponseEvents:
 
     def opening(self) -> bytes:
         """Before any event."""
-        return _framed(self._encoder.opening())
+        return framed(self._encoder.opening())
 
     def push(self, event: AnswerEvent) -> bytes:
         """What an event adds."""
-        return _framed(self._encoder.push(event))
+        return framed(self._encoder.push(event))
 
     def failure(self, error: AntiphonError) -> bytes:
         """The end of a response that cannot go on."""
-        return _framed(self._encoder.fail("server_error", answer(error).message))
+        return framed(self._encoder.fail("server_error", answer(error).message))
 
 
-def _framed(events: Iterable[Json]) -> bytes:
+def framed(events: Iterable[Json]) -> bytes:
+    """Events as they are sent."""
     return b"".join(sse.named_event(event["type"], event) for event in events)

@@ -1,4 +1,4 @@
-"""What a query asks for: `after`, `limit`, `order`, `model`, `metadata[key]=value`, `include`.
+"""What a query asks for: pages and filters of a list, `include`, and a stored response as a stream.
 
 Parameters that nobody knows are ignored. Of one that is given twice the last counts, except that
 every pair of metadata must match.
@@ -41,6 +41,25 @@ def read_order(query: QueryParams, default: Order = "asc") -> Order:
         if text == order:
             return order
     raise invalid_choice("order", text, _ORDERS)
+
+
+def read_switch(query: QueryParams, name: str) -> bool:
+    """A switch that is off unless it is said to be on."""
+    text = query.get(name, "false")
+    if text not in ("true", "false"):
+        raise invalid_choice(name, text, ("true", "false"))
+    return text == "true"
+
+
+def read_starting_after(query: QueryParams) -> int:
+    """The number of the event to go on behind; -1 where all are wanted."""
+    text = query.get("starting_after", "-1")
+    if not _INTEGER.fullmatch(text):
+        raise InvalidType("starting_after", "an integer", "a string")
+    number = int(text)
+    if number < 0 and "starting_after" in query:
+        raise NumberOutOfRange("starting_after", number, integer=True, minimum=0)
+    return number
 
 
 def included(query: QueryParams) -> Cursor:

@@ -1,5 +1,6 @@
 """`/v1/responses` over the fake engine: requests, conversations, and what is stored."""
 
+import json
 import re
 from typing import Any
 
@@ -22,6 +23,14 @@ USER = {"role": "user", "content": "Hi"}
 def text_of(response: Any) -> str:
     """The text of the first item."""
     return str(response["output"][0]["content"][0]["text"])
+
+
+def events_of(stream: str) -> list[Any]:
+    """The events of a stream, each of which has its type for a name."""
+    frames = [frame.split("\n") for frame in stream.removesuffix("\n\n").split("\n\n")]
+    events = [json.loads(data.removeprefix("data: ")) for _, data in frames]
+    assert [name for name, _ in frames] == [f"event: {event['type']}" for event in events]
+    return events
 
 
 async def conversation_of(server: FakeServer, body: dict[str, Any]) -> int:
@@ -96,6 +105,89 @@ async def test_items_are_the_conversation_that_chat_has() -> None:
 
     assert text_of(response) == chat["choices"][0]["message"]["content"]
     assert response["usage"]["input_tokens"] == chat["usage"]["prompt_tokens"]
+
+
+LONG: list[dict[str, Any]] = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "a" * 4120},
+    CALL,
+    OUTPUT,
+    {"role": "assistant", "content": "b" * 4000},
+    {"role": "user", "content": "And now?"},
+]
+
+
+@pytest.mark.parametrize(
+    ("room", "left"),
+    [(12, LONG[:1] + LONG[2:]), (4090, LONG[:1] + LONG[4:]), (None, LONG[:1] + LONG[2:])],
+)
+async def test_oldest_items_are_left_out_where_that_is_asked_for(room: int | None, left: list[Any]) -> None:
+    """As few as it takes, outputs with their calls; what is stored and goes on behind it is whole."""
+    async with fake_server() as server:
+        ask = {"model": "fake", "input": LONG, "truncation": "auto", "max_output_tokens": room}
+        shown = await conversation_of(server, ask)
+        expected = await conversation_of(server, {"input": left})
+        counted = (await server.post(f"{PATH}/input_tokens", ask))["input_tokens"]
+        answered = await server.post(PATH, ask)
+        listed = (await server.client.get(f"{PATH}/{answered['id']}/input_items?order=asc")).json()["data"]
+        behind = {"previous_response_id": answered["id"], "truncation": "auto"}
+        after = await conversation_of(server, behind)
+
+    assert (shown, counted) == (expected, expected)
+    assert answered["truncation"] == "auto"
+    assert len(listed) == len(LONG)
+    assert after < 8192
+
+
+async def test_what_fits_is_left_as_it_is() -> None:
+    """Though it leaves no room for all that may be said."""
+    async with fake_server() as server:
+        ask = {"input": "a" * 8000, "max_output_tokens": 1000}
+        assert await conversation_of(server, ask | {"truncation": "auto"}) == await conversation_of(
+            server, ask
+        )
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"tools": [CUSTOM], "tool_choice": "required", "max_output_tokens": 200}]
+)
+async def test_a_stored_response_is_retrieved_as_a_stream(more: dict[str, Any]) -> None:
+    """Numbered from 0, always the same; it ends as the response did, and can be begun in its midst."""
+    async with fake_server() as server:
+        answered = await server.post(PATH, ASK | more)
+        url = f"{PATH}/{answered['id']}?stream=true"
+        first = await server.client.get(url)
+        whole, again = events_of(first.text), events_of((await server.client.get(url)).text)
+        rest = events_of((await server.client.get(f"{url}&starting_after=2")).text)
+        padded = events_of((await server.client.get(f"{url}&include_obfuscation=true")).text)
+
+    assert first.headers["content-type"].startswith("text/event-stream")
+    assert [event["sequence_number"] for event in whole] == list(range(len(whole)))
+    assert [event["type"] for event in whole][:2] == ["response.created", "response.in_progress"]
+    assert whole[-1]["response"] == answered
+    assert (again, rest) == (whole, whole[3:])
+    assert [event["type"] for event in padded] == [event["type"] for event in whole]
+    assert any("obfuscation" in event for event in padded)
+    assert not any("obfuscation" in event for event in whole)
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("stream=yes", "stream"),
+        ("stream=true&include_obfuscation=1", "include_obfuscation"),
+        ("stream=true&starting_after=-1", "starting_after"),
+        ("stream=true&starting_after=x", "starting_after"),
+        ("stream=true&starting_after=1000", "starting_after"),
+    ],
+)
+async def test_what_cannot_be_streamed_of_a_stored_response_is_refused(query: str, param: str) -> None:
+    """By name: nobody waits for events that do not come."""
+    async with fake_server() as server:
+        answered = await server.post(PATH, ASK)
+        refused = await server.client.get(f"{PATH}/{answered['id']}?{query}")
+
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
 
 
 async def test_a_stored_response_is_retrieved_listed_and_forgotten() -> None:
@@ -218,7 +310,8 @@ async def test_what_is_not_stored_is_not_found(stored: bool, wish: bool | None, 
         ({"max_output_tokens": 0}, ("max_output_tokens", "integer_below_min_value")),
         ({"top_logprobs": 21}, ("top_logprobs", "integer_above_max_value")),
         ({"include": ["everything"]}, ("include[0]", "invalid_value")),
-        ({"truncation": "auto"}, ("truncation", "unsupported_parameter")),
+        ({"truncation": "some"}, ("truncation", "invalid_value")),
+        ({"truncation": "auto", "input": "a" * 9000}, ("input", "context_length_exceeded")),
         ({"tools": [{"type": "function"}]}, ("tools[0].name", "missing_required_parameter")),
         ({"tool_choice": "required"}, ("tool_choice", None)),
         ({"tools": [TOOL], "tool_choice": {"type": "function", "name": "g"}}, ("tool_choice", None)),
