@@ -26,6 +26,7 @@ from antiphon.core import errors as core
 from antiphon.models import gguf_support
 from antiphon.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from antiphon.models.folder import REQUIRED_FILES
+from antiphon.models.gguf_recast import BLOCK_TENSORS
 from antiphon.telemetry.metrics import METRICS
 
 FOLDER = Path(__file__).parent / "reference"
@@ -242,7 +243,8 @@ def _models() -> str:
         ("GGUF matrices carried over as they are", _codes(gguf_support.CARRIED_OVER)),
         ("GGUF matrices widened to F16", _codes(gguf_support.WIDENED)),
         ("GGUF matrices rounded to 8 bits by row", _codes(gguf_support.ROUNDED_BY_ROW)),
-        ("GGUF architectures", _codes(gguf_support.ARCHITECTURES)),
+        ("GGUF architectures that the converter knows", _codes(gguf_support.CONVERTED)),
+        ("GGUF architectures that are recast for it", _codes(tuple(BLOCK_TENSORS))),
         ("Files of an OpenVINO folder", _codes(REQUIRED_FILES)),
         ("Refused by name", _REFUSED_MODELS),
     ]
@@ -252,6 +254,8 @@ def _models() -> str:
 by the path of a `.gguf` file, or by that of a folder with an OpenVINO model.
 `antiphon models` shows what of it is on this machine, `antiphon pull NAME` brings it.
 A GGUF file says its architecture itself: Mistral 7B, for one, is of the architecture `llama`.
+Windows of phi3 and gemma3 are held at any length; a phi3 with two sets of rotary factors is served up to
+the context of the first one. Engines other than `openvino` do not take these two from GGUF.
 OpenVINO folders are taken as they are; which of them the engine runs well is not tested here.""",
         ("Name", "Served as", "File", "Licence", "SHA-256"),
         names,
@@ -301,8 +305,8 @@ def _counts(counts: Mapping[str, int]) -> tuple[str, ...]:
 
 
 _REFUSED_MODELS = (
-    "other GGUF architectures (gemma, phi, mixtures of experts, …), split files, rotary positions that "
-    "are stretched or cover part of a head"
+    "other GGUF architectures (gemma2, phi2, mixtures of experts, …), split files, capped logits, rotary "
+    "positions that are stretched or cover part of a head, but for those of phi3 and gemma3"
 )
 
 

@@ -16,7 +16,7 @@ Array = NDArray[np.float32]
 
 
 class LlamaReference:
-    """A llama, qwen2 or qwen3 model read from a GGUF file."""
+    """A model read from a GGUF file."""
 
     def __init__(self, path: Path) -> None:
         reader = gguf.GGUFReader(path)
@@ -29,24 +29,47 @@ class LlamaReference:
     def logits(self, tokens: Sequence[int]) -> Array:
         """One row [vocabulary] for each of the tokens."""
         x = self._weights("token_embd")[list(tokens)]
+        if self._architecture == "gemma3":
+            x = x * np.sqrt(x.shape[-1], dtype=np.float32)
         for block in range(int(self._stated("block_count"))):
-            x = x + self._attention(f"blk.{block}", self._normed(x, f"blk.{block}.attn_norm"))
-            x = x + self._feed_forward(f"blk.{block}", self._normed(x, f"blk.{block}.ffn_norm"))
+            attended = self._attention(block, self._normed(x, f"blk.{block}.attn_norm"))
+            x = x + self._normed_if_there(attended, f"blk.{block}.post_attention_norm")
+            fed = self._feed_forward(f"blk.{block}", self._normed(x, f"blk.{block}.ffn_norm"))
+            x = x + self._normed_if_there(fed, f"blk.{block}.post_ffw_norm")
         last = "output" if "output.weight" in self._packed else "token_embd"
         return self._linear(self._normed(x, "output_norm"), last)
 
-    def _attention(self, block: str, x: Array) -> Array:
-        query = self._rotated(self._heads_of(block, "attn_q", x, self._heads))
-        key = self._rotated(self._heads_of(block, "attn_k", x, self._kv_heads))
-        value = self._heads_of(block, "attn_v", x, self._kv_heads)
+    def _attention(self, number: int, x: Array) -> Array:
+        block = f"blk.{number}"
+        query, key, value = self._projected(block, x)
+        query, key = self._rotated(query, number), self._rotated(key, number)
         shared = self._heads // self._kv_heads
         key, value = key.repeat(shared, axis=1), value.repeat(shared, axis=1)
         scores = np.einsum("qhd,khd->hqk", query, key) / np.sqrt(query.shape[-1])
-        scores[:, np.triu(np.ones(scores.shape[1:], bool), 1)] = -np.inf
+        distances = np.arange(len(x))[:, None] - np.arange(len(x))
+        scores[:, (distances < 0) | (distances >= self._window(number))] = -np.inf
         shares = np.exp(scores - scores.max(-1, keepdims=True))
         shares /= shares.sum(-1, keepdims=True)
         mixed = np.einsum("hqk,khd->qhd", shares, value)
         return self._linear(mixed.reshape(len(x), -1), f"{block}.attn_output")
+
+    def _window(self, number: int) -> float:
+        """How many positions a token of this block sees. Every sixth block of a gemma3 sees all."""
+        window = self._stated("attention.sliding_window", 0)
+        return window if window and self._is_windowed(number) else np.inf
+
+    def _is_windowed(self, number: int) -> bool:
+        return self._architecture == "phi3" or number % 6 != 5
+
+    def _projected(self, block: str, x: Array) -> tuple[Array, Array, Array]:
+        """Queries, keys and values; in a phi3 the rows of one matrix."""
+        if self._architecture != "phi3":
+            kinds = (("attn_q", self._heads), ("attn_k", self._kv_heads), ("attn_v", self._kv_heads))
+            query, key, value = (self._heads_of(block, name, x, heads) for name, heads in kinds)
+            return query, key, value
+        heads = self._linear(x, f"{block}.attn_qkv").reshape(len(x), self._heads + 2 * self._kv_heads, -1)
+        query, key, value = np.split(heads, [self._heads, self._heads + self._kv_heads], axis=1)
+        return query, key, value
 
     def _heads_of(self, block: str, name: str, x: Array, heads: int) -> Array:
         """[tokens, heads, width of a head], normalised where the model does that."""
@@ -54,26 +77,43 @@ class LlamaReference:
         norm = f"{block}.{name}_norm"
         return self._normed(split, norm) if f"{norm}.weight" in self._packed else split
 
-    def _rotated(self, x: Array) -> Array:
-        """Rotary positions: GGUF files of llama pair neighbours, those of qwen the halves of a head."""
-        tokens, heads, width = x.shape
-        frequencies = self._stated("rope.freq_base", 10_000.0) ** (-np.arange(0, width, 2) / width)
-        if "rope_freqs.weight" in self._packed:
-            frequencies = frequencies / self._weights("rope_freqs")
+    def _rotated(self, x: Array, number: int) -> Array:
+        """Rotary positions: GGUF files of llama pair neighbours, those of others the halves of a head."""
+        tokens = len(x)
+        turned_width = int(self._stated("rope.dimension_count", x.shape[-1]))
+        x, rest = x[..., :turned_width], x[..., turned_width:]
+        frequencies = self._base(number) ** (-np.arange(0, turned_width, 2) / turned_width)
+        for factors in ("rope_freqs", "rope_factors_short"):
+            if f"{factors}.weight" in self._packed:
+                frequencies = frequencies / self._weights(factors)
         turns = np.exp(1j * np.arange(tokens)[:, None] * frequencies)[:, None, :]
+        turns = turns * self._stated("rope.scaling.attn_factor", 1.0)
         if self._architecture == "llama":
-            pairs = x.reshape(tokens, heads, -1, 2)
+            pairs = x.reshape(*x.shape[:2], -1, 2)
             turned = (pairs[..., 0] + 1j * pairs[..., 1]) * turns
             return np.stack((turned.real, turned.imag), -1).reshape(x.shape).astype(np.float32)
         first, second = np.split(x, 2, axis=-1)
         turned = (first + 1j * second) * turns
-        return np.concatenate((turned.real, turned.imag), -1).astype(np.float32)
+        return np.concatenate((turned.real, turned.imag, rest), -1).astype(np.float32)
+
+    def _base(self, number: int) -> Any:
+        """Of the rotary frequencies; a gemma3 has one for windows and one, stretched, for all of a text."""
+        base = self._stated("rope.freq_base", 10_000.0)
+        return 10_000.0 if self._architecture == "gemma3" and self._is_windowed(number) else base
 
     def _feed_forward(self, block: str, x: Array) -> Array:
-        gate = self._linear(x, f"{block}.ffn_gate")
-        return self._linear(
-            gate / (1 + np.exp(-gate)) * self._linear(x, f"{block}.ffn_up"), f"{block}.ffn_down"
-        )
+        if self._architecture == "phi3":
+            gate, up = np.split(self._linear(x, f"{block}.ffn_up"), 2, axis=-1)
+        else:
+            gate, up = self._linear(x, f"{block}.ffn_gate"), self._linear(x, f"{block}.ffn_up")
+        if self._architecture == "gemma3":
+            active = gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3))) / 2
+        else:
+            active = gate / (1 + np.exp(-gate))
+        return self._linear(active * up, f"{block}.ffn_down")
+
+    def _normed_if_there(self, x: Array, name: str) -> Array:
+        return self._normed(x, name) if f"{name}.weight" in self._packed else x
 
     def _normed(self, x: Array, name: str) -> Array:
         epsilon = self._stated("attention.layer_norm_rms_epsilon")

@@ -28,6 +28,8 @@ FENCES = {
         "models/merged_projections.py",
         "models/refine.py",
         "models/row_scales.py",
+        "models/graph_attention.py",
+        "models/graph_gemma3.py",
     ),
     "openvino_genai": ("models/converter.py",),
     "tokenizers": ("models/",),

@@ -4,7 +4,7 @@ A model here converts in a third of a second and answers in microseconds, so tes
 a file to a running model need no download. The weights depend on the seed alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -53,8 +53,12 @@ class TinyModel:
     rope_factors: tuple[float, ...] = ()
     output: Packing | None = None
     """How a vocabulary projection of its own is packed; None: it is the embedding's matrix."""
-    metadata: tuple[tuple[str, str | int], ...] = ()
-    """Further metadata, texts and whole numbers."""
+    metadata: tuple[tuple[str, str | int | float], ...] = ()
+    """Further metadata."""
+    head: int | None = None
+    """Width of a head, where it is stated; None: that of the model by its heads."""
+    short_factors: tuple[float, ...] = ()
+    """Divisors of rotary frequencies, as those of a Phi-3 with a long context are called."""
 
 
 def write_tiny_model(path: Path, model: TinyModel | None = None) -> Path:
@@ -79,11 +83,16 @@ def _add_shape(writer: Any, model: TinyModel) -> None:
     writer.add_head_count(model.heads)
     writer.add_head_count_kv(model.kv_heads)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_freq_base(10_000.0)
+    writer.add_rope_freq_base(1_000_000.0 if model.architecture == "gemma3" else 10_000.0)
+    if model.head is not None:
+        writer.add_key_length(model.head)
+        writer.add_value_length(model.head)
     writer.add_file_type(_FILE_TYPES.get(model.packing, 15))
     for key, value in model.metadata:
         if isinstance(value, str):
             writer.add_string(key, value)
+        elif isinstance(value, float):
+            writer.add_float32(key, value)
         else:
             writer.add_uint32(key, value)
 
@@ -129,35 +138,46 @@ def _add_weights(writer: Any, model: TinyModel, vocab_size: int) -> None:
     def vector(name: str, length: int, centre: float = 1.0) -> None:
         writer.add_tensor(name, random.normal(centre, 0.1, length).astype(np.float32))
 
-    width, head = model.width, model.width // model.heads
+    width, head = model.width, model.head or model.width // model.heads
     matrix("token_embd.weight", vocab_size, width)
     vector("output_norm.weight", width)
     if model.output is not None:
         matrix("output.weight", vocab_size, width, model.output)
-    if model.rope_factors:
-        writer.add_tensor("rope_freqs.weight", np.array(model.rope_factors, np.float32))
+    for name, factors in (("rope_freqs", model.rope_factors), ("rope_factors_short", model.short_factors)):
+        if factors:
+            writer.add_tensor(f"{name}.weight", np.array(factors, np.float32))
+    if model.short_factors:
+        writer.add_tensor("rope_factors_long.weight", np.full(len(model.short_factors), 30, np.float32))
+    rows = {
+        "attn_q": model.heads * head,
+        "attn_k": model.kv_heads * head,
+        "attn_v": model.kv_heads * head,
+    }
+    projections = rows | {"ffn_gate": 2 * width, "ffn_up": 2 * width}
+    if model.architecture == "phi3":
+        projections = {"attn_qkv": sum(rows.values()), "ffn_up": 4 * width}
     for block in range(model.blocks):
-        rows = {
-            "attn_q": model.heads * head,
-            "attn_k": model.kv_heads * head,
-            "attn_v": model.kv_heads * head,
-        }
-        for name, count in (
-            *rows.items(),
-            ("attn_output", width),
-            ("ffn_gate", 2 * width),
-            ("ffn_up", 2 * width),
-        ):
+        for name, count in projections.items():
             matrix(f"blk.{block}.{name}.weight", count, width)
+        matrix(f"blk.{block}.attn_output.weight", width, model.heads * head)
         matrix(f"blk.{block}.ffn_down.weight", width, 2 * width)
-        for name in ("attn_norm", "ffn_norm"):
-            vector(f"blk.{block}.{name}.weight", width)
-        if model.architecture == "qwen2":
-            for name, count in rows.items():
-                vector(f"blk.{block}.{name}.bias", count, 0.0)
-        if model.architecture == "qwen3":
-            for name in ("attn_q_norm", "attn_k_norm"):
-                vector(f"blk.{block}.{name}.weight", head)
+        for name, length, centre in _vectors(model, head, rows):
+            vector(f"blk.{block}.{name}", length, centre)
+
+
+def _vectors(model: TinyModel, head: int, rows: Mapping[str, int]) -> Iterator[tuple[str, int, float]]:
+    """Name, length and centre of what a block has beside its matrices."""
+    for name in ("attn_norm", "ffn_norm"):
+        yield f"{name}.weight", model.width, 1.0
+    if model.architecture == "qwen2":
+        for name, count in rows.items():
+            yield f"{name}.bias", count, 0.0
+    if model.architecture in ("qwen3", "gemma3"):
+        for name in ("attn_q_norm", "attn_k_norm"):
+            yield f"{name}.weight", head, 1.0
+    if model.architecture == "gemma3":
+        for name in ("post_attention_norm", "post_ffw_norm"):
+            yield f"{name}.weight", model.width, 1.0
 
 
 def _pack(values: Any, packing: Packing, random: np.random.Generator) -> Any:

@@ -45,6 +45,7 @@ def test_own_file_is_pulled_and_listed(tmp_path: Path) -> None:
     assert json.loads(second.stdout)[0]["id"] == "tiny"
     assert [(model["name"], model["state"]) for model in listed] == [
         ("smollm2-135m", "absent"),
+        ("gemma3-270m", "absent"),
         ("tiny", "ready"),
     ]
 

@@ -41,9 +41,17 @@ def pull(
             fail(error)
         pulled.append({"name": name, "id": ready.id, "folder": str(ready.folder), "sha256": ready.digest})
         if not as_json:
-            typer.echo(f"{name}: ready, served as {ready.id}")
+            typer.echo(pulled_line(name, ready.id))
     if as_json:
         print_json(pulled)
+
+
+def pulled_line(name: str, id: str) -> str:
+    """What is said of a model that is there, with its licence where the catalogue knows it."""
+    from antiphon.models.catalogue import CATALOGUE
+
+    licence = f" (licence: {CATALOGUE[name].licence})" if name in CATALOGUE else ""
+    return f"{name}: ready, served as {id}{licence}"
 
 
 def models(

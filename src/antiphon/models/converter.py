@@ -1,6 +1,6 @@
 """The process that `convert` runs: a GGUF in, OpenVINO IR out, within one folder.
 
-    matrices in types that survive ─▶ openvino-genai's converter ─▶ the same weights in a faster form
+    matrices in types that survive ─▶ openvino-genai's converter ─▶ what it lacks, in a faster form
 
 This is the one module that imports `openvino_genai`, and nothing but a process of its own imports it.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from antiphon.models.folder import IR_FILES
 from antiphon.models.gguf import read_gguf
+from antiphon.models.gguf_recast import is_recast
 from antiphon.models.gguf_rewrite import needs_rewriting, rewrite
 from antiphon.models.refine import refine
 from antiphon.telemetry.optout import block_vendor_telemetry
@@ -29,7 +30,7 @@ def main(source: Path, scratch: Path) -> None:
         model.symlink_to(source.resolve())  # results are written beside the GGUF
     _write_ir(model, xml)
     model.unlink()  # makes room for a second copy of the weights
-    refine(xml)
+    refine(xml, gguf if is_recast(gguf) else None)
 
 
 def _write_ir(model: Path, xml: Path) -> None:

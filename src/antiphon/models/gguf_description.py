@@ -10,11 +10,10 @@ from typing import Any, Final
 from antiphon.models.chat_template import default_template
 from antiphon.models.errors import ModelError
 from antiphon.models.gguf import Gguf
-from antiphon.models.gguf_support import integer
+from antiphon.models.gguf_attention import context_length
 from antiphon.models.gguf_tokenizer import build_tokenizer_json, vocabulary
 
-_DEFAULT_CONTEXT: Final = 2048
-_END_OF_TURN: Final = ("<|im_end|>", "<|eot_id|>")
+_END_OF_TURN: Final = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>")
 
 
 def write_description(gguf: Gguf, folder: Path) -> None:
@@ -37,13 +36,12 @@ def write_description(gguf: Gguf, folder: Path) -> None:
 
 def _config(gguf: Gguf) -> dict[str, Any]:
     architecture = str(gguf.metadata["general.architecture"])
-    context = integer(gguf, f"{architecture}.context_length", _DEFAULT_CONTEXT)
     rows = gguf.tensors["token_embd.weight"].shape[-1]
     if len(vocabulary(gguf)) > rows:
         raise ModelError(f"{gguf.path}: damaged GGUF file (it has more tokens than embeddings)")
     return {
         "model_type": architecture,
-        "max_position_embeddings": context,
+        "max_position_embeddings": context_length(gguf),
         "vocab_size": rows,
     }
 

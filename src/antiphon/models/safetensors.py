@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from antiphon.models.dequantise import Bytes, Weights, dequantise
 from antiphon.models.errors import ModelError
 from antiphon.models.gguf import TENSOR_TYPES, Gguf, Tensor
-from antiphon.models.gguf_support import ROPE_FACTORS, integer
+from antiphon.models.gguf_recast import is_recast
+from antiphon.models.gguf_support import ROPE_FACTORS
+from antiphon.models.gguf_values import integer
 from antiphon.models.json_files import read_json
 
 MODEL_FILE: Final = "model.safetensors"
@@ -66,6 +68,11 @@ def write_model(gguf: Gguf, folder: Path) -> None:
     Raises:
         ModelError: a tensor has no place in the format, or holds what is no number.
     """
+    if is_recast(gguf):
+        raise ModelError(
+            f"{gguf.path}: {gguf.metadata['general.architecture']} cannot be carried over from GGUF for this "
+            "engine (give a folder with the model's safetensors, or serve it with --engine openvino)"
+        )
     if ROPE_FACTORS in gguf.tensors:
         raise ModelError(
             f"{gguf.path}: rotary positions scaled by factors cannot be carried over from GGUF "

@@ -16,6 +16,7 @@ from typing import Any, Final
 from tokenizers import Tokenizer as RustTokenizer
 
 from antiphon.models.errors import ModelError
+from antiphon.text.any_of import any_of
 
 _BYTE_TOKEN: Final = re.compile(r"<0x([0-9A-F]{2})>")
 
@@ -107,8 +108,12 @@ def _start_tokens(rust: RustTokenizer) -> tuple[int, ...]:
 
 def _after_first_character(texts: Iterable[str]) -> re.Pattern[str]:
     """Matches the empty place behind the first character of every one of `texts`."""
-    halves = ((re.escape(text[0]), re.escape(text[1:])) for text in texts if len(text) > 1)
-    return re.compile("|".join(f"(?<={first})(?={rest})" for first, rest in halves) or r"(?!)")
+    rests: dict[str, list[str]] = {}
+    for text in texts:
+        if len(text) > 1:
+            rests.setdefault(text[0], []).append(text[1:])
+    places = (f"(?<={re.escape(first)})(?={any_of(rest)})" for first, rest in rests.items())
+    return re.compile("|".join(places) or r"(?!)")
 
 
 def _apply_prefix_rule(document: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from typing import Any, Final
 from antiphon.core.errors import InvalidValue
 from antiphon.core.messages import FunctionTool, Message, Tool, ToolCall
 from antiphon.core.ports import ChatTemplate, Tokenizer
+from antiphon.text.any_of import any_of
 from antiphon.text.tools.custom import as_function, as_function_calls
 from antiphon.text.tools.hermes import arguments_value
 
@@ -79,10 +80,9 @@ class _Controls:
     def of(texts: tuple[str, ...]) -> "_Controls":
         """Compiled once per vocabulary, remembered for the few that one process serves."""
         # A token of one character could not be broken where a message holds it: it stays plain text.
-        texts = tuple(sorted((text for text in texts if len(text) > 1), key=len, reverse=True))
-        alternatives = "|".join(map(re.escape, texts)) or r"(?!)"
+        texts = tuple(text for text in texts if len(text) > 1)
         return _Controls(
-            pattern=re.compile(f"({alternatives})"),
+            pattern=re.compile(f"({any_of(texts)})"),
             beginnings=frozenset(text[:end] for text in texts for end in range(1, len(text))),
             endings=frozenset(text[start:] for text in texts for start in range(1, len(text))),
             everything="\0".join(texts),

@@ -14,7 +14,7 @@ from antiphon.engine.backend import Slice
 from antiphon.engine.backends.openvino import OpenVINOBackend, OpenVINOOptions
 from antiphon.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from antiphon.models.folder import PreparedModel
-from antiphon.models.gguf_support import ARCHITECTURES, MATRIX_TYPES, ROUNDED_BY_ROW, WIDENED
+from antiphon.models.gguf_support import CONVERTED, MATRIX_TYPES, ROUNDED_BY_ROW, WIDENED
 from antiphon.models.prepare import prepare
 from antiphon.models.progress import Silent
 from antiphon.models.tokenizer import load_tokenizer
@@ -69,10 +69,32 @@ def tolerance(packing: str) -> float:
 @pytest.mark.parametrize(
     "model",
     [
-        *(TinyModel(name, width=64, heads=4, kv_heads=2, spread=0.3) for name in ARCHITECTURES),
+        *(TinyModel(name, width=64, heads=4, kv_heads=2, spread=0.3) for name in (*CONVERTED, "phi3")),
         *(TinyModel(packing=Packing[name], width=256) for name in MATRIX_TYPES),
         TinyModel(packing=Packing.Q4_K, width=256, output=Packing.Q6_K),
         TinyModel(width=64, spread=0.3, rope_factors=(1.0, 1.5, 2.0, *[8.0] * 13)),
+        TinyModel("phi3", width=256, heads=4, kv_heads=2, packing=Packing.Q5_K),
+        TinyModel(
+            "phi3",
+            width=64,
+            heads=2,
+            spread=0.3,
+            short_factors=(1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0),
+            metadata=(
+                ("phi3.rope.dimension_count", 16),
+                ("phi3.rope.scaling.attn_factor", 1.2),
+                ("phi3.attention.sliding_window", 7),
+            ),
+        ),
+        TinyModel(
+            "gemma3",
+            width=64,
+            heads=2,
+            blocks=7,
+            spread=0.3,
+            head=64,
+            metadata=(("gemma3.attention.sliding_window", 7),),
+        ),
     ],
     ids=lambda model: f"{model.architecture}-{model.packing.name}",
 )
@@ -83,6 +105,44 @@ def test_prepared_model_agrees_with_the_file(model: TinyModel, cache_dir: Path, 
     found = computed_logits(prepare(str(path), cache_dir, Silent()).folder, TOKENS, tmp_path)
 
     assert mean_divergence(LlamaReference(path).logits(TOKENS), found) < tolerance(model.packing.name)
+
+
+@pytest.mark.parametrize("architecture", ["phi3", "gemma3"])
+def test_paged_attention_holds_windows(architecture: str, cache_dir: Path, tmp_path: Path) -> None:
+    """A text many times as long as the window, in one slice, in several and token by token.
+
+    A thousandth of a nat is what keys and values in the type of compute cost; a window that is one
+    position off costs a hundred times as much.
+    """
+    model = TinyModel(
+        architecture,
+        packing=Packing.Q8_0,
+        width=64,
+        spread=0.3,
+        blocks=7,
+        head=32,
+        metadata=((f"{architecture}.attention.sliding_window", 9),),
+    )
+    path = write_tiny_model(tmp_path / "m.gguf", model)
+    tokens = [int(token) for token in np.random.default_rng(1).integers(3, 264, 100)]
+    folder = prepare(str(path), cache_dir, Silent()).folder
+    backend = OpenVINOBackend(OpenVINOOptions(folder, kv_cache_bytes=1 << 22))
+
+    found = [_paged_logits(backend, tokens, sizes) for sizes in ([100], [40, 60], [70, *[1] * 30])]
+
+    expected = LlamaReference(path).logits(tokens)
+    assert np.array_equal(found[0], found[1])
+    assert all(mean_divergence(expected, logits) < 1e-3 for logits in found)
+
+
+def _paged_logits(backend: OpenVINOBackend, tokens: list[int], sizes: list[int]) -> Array:
+    """One row per token, computed in slices of the given sizes."""
+    rows, start = [], 0
+    for size in sizes:
+        pages = list(range(-(-(start + size) // backend.page_tokens)))
+        rows.append(backend.forward([Slice(tokens[start : start + size], start, pages, size)]).copy())
+        start += size
+    return np.concatenate(rows)
 
 
 @pytest.mark.model

@@ -10,17 +10,38 @@ from antiphon.models.gguf import read_gguf
 from antiphon.models.gguf_support import check_supported
 from tests.tiny_models import TinyModel, write_tiny_model
 
+_WINDOW = ("gemma3.attention.sliding_window", 8)
 
-@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3"])
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3", "phi3", "gemma3"])
 def test_supported_architectures_pass(tmp_path: Path, architecture: str) -> None:
     """Each one on the list is accepted."""
-    check_supported(read_gguf(write_tiny_model(tmp_path / "m.gguf", TinyModel(architecture))))
+    model = TinyModel(architecture, metadata=(_WINDOW,))
+
+    check_supported(read_gguf(write_tiny_model(tmp_path / "m.gguf", model)))
 
 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (TinyModel("gemma3"), "architecture 'gemma3' is not supported .supported: llama, qwen2, qwen3"),
+        (
+            TinyModel("gemma2"),
+            "architecture 'gemma2' is not supported .supported: llama, qwen2, qwen3, phi3, gemma3",
+        ),
+        (TinyModel("gemma3"), "gemma3.attention.sliding_window is missing"),
+        (
+            TinyModel("gemma3", metadata=(_WINDOW, ("gemma3.final_logit_softcapping", 30.0))),
+            "capped logits .gemma3.final_logit_softcapping. are not supported",
+        ),
+        (TinyModel("gemma3", metadata=(_WINDOW, ("gemma3.rope.dimension_count", 4))), "part of a head"),
+        (TinyModel("gemma3", metadata=(_WINDOW, ("gemma3.rope.scaling.type", "yarn"))), "scaled by 'yarn'"),
+        (
+            TinyModel("gemma3", metadata=(_WINDOW,), rope_factors=(1.0,)),
+            "not a plain gemma3 model: it has a tensor 'rope_freqs.weight'",
+        ),
+        (TinyModel("phi3", metadata=(("phi3.rope.scaling.type", "yarn"),)), "scaled by 'yarn'"),
+        (TinyModel("phi3", metadata=(("phi3.rope.dimension_count", 17),)), "17 rotary dimensions of 16"),
+        (TinyModel("phi3", short_factors=(1.0, 2.0)), "rope_factors_short.weight does not fit a head"),
         (
             TinyModel(packing=Packing.TQ1_0, width=256),
             "quantisation type 34 of .*supported: BF16, F16, F32, IQ4_NL, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, "

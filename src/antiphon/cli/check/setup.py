@@ -120,7 +120,7 @@ def check_models() -> Iterator[Finding]:
 
 def check_pip() -> Iterator[Finding]:
     """Whether models could be fetched: pip's own settings decide from where."""
-    name = next(iter(CATALOGUE.values())).requirement.partition("==")[0]
+    name = next(iter(CATALOGUE.values())).requirements.partition("==")[0]
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "index", "versions", name]
     remedy = "Set up pip's index, mirror or proxy, or serve a .gguf file by its path."
     try:
