@@ -10,6 +10,8 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-cache-dir
 COMPILE := $(BIN)/uv pip compile --quiet --no-cache --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 VLLM_PIP := .venv/vllm/bin/python -m pip -qq --disable-pip-version-check --no-cache-dir install --no-compile --require-hashes --only-binary :all:
+# By name: other tests cannot even be imported there.
+VLLM_TESTS := tests/contract/test_engine_vllm*.py tests/live/test_vllm*.py tests/unit/engine/backends/vllm
 COMPILE_PROJECT := $(COMPILE) pyproject.toml requirements/build.in
 
 # Node comes as a wheel, so that its version is ours and no package of the system is needed.
@@ -96,7 +98,7 @@ clean: ## Remove everything made here; prepared models stay
 .PHONY: test-vllm
 
 test-vllm: .venv/vllm/ready ## Run the engine contract and a live server on vLLM's CPU build, in .venv/vllm
-	@.venv/vllm/bin/python -m pytest -m vllm
+	@.venv/vllm/bin/python -m pytest -m vllm $(VLLM_TESTS)
 
 # PyTorch's CPU build where pip finds it, else that of the package index. No dependencies of dependencies:
 # the lock is complete, and leaves out what is for GPUs and pictures.

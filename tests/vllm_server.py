@@ -17,13 +17,14 @@ CONTEXT_LENGTH = 2048
 
 
 @contextlib.contextmanager
-def running(model: Path, log: Path) -> Iterator[str]:
-    """Its URL, once it answers; it is gone behind the block."""
-    port = free_port()
+def running(model: Path, log: Path, *, port: int = 0, key: str = "") -> Iterator[str]:
+    """Its URL, once it answers; it is gone behind the block. With a `key` every request needs it."""
+    port = port or free_port()
     options = ["--host", "127.0.0.1", "--port", str(port), "--max-model-len", str(CONTEXT_LENGTH)]
     options += ["--dtype", "float32", "--enforce-eager", "--kv-cache-memory-bytes", str(512 << 20)]
     options += ["--structured-outputs-config", '{"backend": "guidance"}', "--scheduling-policy", "priority"]
     options += ["--enable-prompt-tokens-details", "--served-model-name", "served"]
+    options += ["--api-key", key] if key else []
     with log.open("wb") as output:
         child = subprocess.Popen(
             [str(Path(sys.executable).with_name("vllm")), "serve", str(model), *options],

@@ -14,10 +14,10 @@ from typing import Literal
 
 EndReason = Literal["stop", "length"]
 EngineFeature = Literal[
-    "constraints", "scored_constraints", "constraints_with_minimum", "budget_hint", "priority"
+    "constraints", "scored_constraints", "constraints_with_minimum", "budget_hint", "priority", "logprobs"
 ]
 """What some engine cannot do: constraints at all, with logprobs, with `min_tokens`, with `budget_hint`; any
-`priority` but 0."""
+`priority` but 0; logprobs at all, of answers or prompts."""
 
 PhaseName = Literal["compile", "queue", "prefill", "decode"]
 PhaseEnd = Literal["went_on", "finished", "cancelled", "failed"]

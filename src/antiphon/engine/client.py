@@ -37,6 +37,7 @@ from antiphon.core.generation import (
 from antiphon.engine import frames
 from antiphon.engine.probing import ConstraintProber
 from antiphon.engine.process import EngineProcess, EngineProgram
+from antiphon.engine.trials import ConstraintTrials
 
 _log = logging.getLogger(__name__)
 
@@ -153,6 +154,7 @@ class EngineClient:
         self._watch = watch
         self._generations: dict[str, EngineGeneration] = {}
         self._prober = ConstraintProber()
+        self._trials = ConstraintTrials(self._ask_engine)
         self._process: EngineProcess | None = None
         self._info: ModelInfo | None = None
         self._supervisor: asyncio.Task[None] | None = None
@@ -183,7 +185,7 @@ class EngineClient:
 
     def generate(self, request: GenerationRequest) -> EngineGeneration:
         """Queue a request; see `Engine.generate`."""
-        if self._process is None:
+        if self._process is None or not self._stats.ready:
             raise EngineUnavailable
         generation = EngineGeneration(self, request)
         self._generations[request.id] = generation
@@ -197,6 +199,8 @@ class EngineClient:
         if "constraints" in self.info.lacks:
             raise SchemaRefused("", "the engine of this server holds no schemas or grammars.")
         await self._prober.check(constraint)
+        if self._program.tries_constraints:
+            await self._trials.check(constraint)
 
     def stats(self) -> EngineStats:
         """The newest figures; not ready while the process is down or silent for too long."""
@@ -228,6 +232,10 @@ class EngineClient:
         if self._generations.pop(key, None) is not None:
             self.send(frames.Cancel(key))
 
+    def _ask_engine(self, question: frames.Check) -> bool:
+        self.send(question)
+        return self._process is not None
+
     async def _launch(self) -> EngineProcess:
         process, self._info = await EngineProcess.launch(self._program)
         try:
@@ -238,6 +246,7 @@ class EngineClient:
         self._process = process
         self._last_sign = time.monotonic()
         self._stats = EngineStats(ready=True)
+        self._trials.forget()
         return self._process
 
     async def _supervise(self, process: EngineProcess) -> None:
@@ -250,6 +259,7 @@ class EngineClient:
             finally:
                 self._process = None
                 self._fail_everybody()
+                self._trials.give_up()
                 await process.kill()
             if time.monotonic() - began > _STABLE_AFTER_S:
                 delay = _FIRST_RESTART_DELAY_S
@@ -286,6 +296,8 @@ class EngineClient:
             self._last_sign = time.monotonic()
             if isinstance(message, frames.Stepped):
                 self._distribute(message)
+            elif isinstance(message, frames.Checked):
+                self._trials.take(message)
 
     def _distribute(self, step: frames.Stepped) -> None:
         self._stats = step.stats

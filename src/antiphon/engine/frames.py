@@ -94,7 +94,7 @@ class Vocabulary(Message):
 
 
 class Check(Message):
-    """Say whether this constraint compiles within the limits."""
+    """Say whether this constraint compiles within the limits; to an engine: whether it is held there."""
 
     number: int
     constraint: Constraint
@@ -146,8 +146,8 @@ class Checked(Message):
     """The machine was too busy to find out."""
 
 
-ToEngine = Load | LoadVllm | Submit | StopChoice | Cancel
-FromEngine = Ready | LoadFailed | Stepped
+ToEngine = Load | LoadVllm | Submit | StopChoice | Cancel | Check
+FromEngine = Ready | LoadFailed | Stepped | Checked
 ToProber = Vocabulary | Check
 
 _encoder = msgspec.msgpack.Encoder()

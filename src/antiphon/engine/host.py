@@ -110,7 +110,7 @@ class Host:
             case frames.Cancel():
                 self._awaiting.pop(message.key, None)
                 self._loop.cancel(message.key)
-            case frames.Load() | frames.LoadVllm():
+            case frames.Load() | frames.LoadVllm() | frames.Check():
                 raise frames.ChannelClosed
         return []
 

@@ -51,6 +51,11 @@ class EngineProgram(Protocol):
         """Whether it starts processes, which have to end with it."""
         ...
 
+    @property
+    def tries_constraints(self) -> bool:
+        """Whether it is asked for each constraint too, for others hold it than the prober's library."""
+        ...
+
     def load(self) -> frames.Message:
         """The first frame."""
         ...
@@ -79,6 +84,11 @@ class EngineOptions:
 
     @property
     def has_children(self) -> bool:
+        """See `EngineProgram`."""
+        return False
+
+    @property
+    def tries_constraints(self) -> bool:
         """See `EngineProgram`."""
         return False
 

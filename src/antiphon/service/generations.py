@@ -165,6 +165,8 @@ class Generations:
         lacks = self._parts.engine.info.lacks
         if "priority" in lacks and tokens.priority:
             raise UnsupportedParameter("service_tier", "The engine of this server has one queue for all.")
+        if "logprobs" in lacks and tokens.sampling.top_logprobs is not None:
+            raise UnsupportedParameter("logprobs", "The engine of this server tells none.")
         if tokens.constraint is None:
             return
         if "scored_constraints" in lacks and tokens.sampling.top_logprobs is not None:

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from antiphon.core.errors import Overloaded, SchemaRefused
 from antiphon.core.generation import Constraint
-from antiphon.engine import frames, prober, probing
+from antiphon.engine import frames, prober, trials
 from antiphon.engine.probing import ConstraintProber
 from tests.byte_grammar import EOS, byte_tokenizer_document
 from tests.schema_bombs import BOMBS, Bomb
@@ -139,10 +139,10 @@ class TestLanes:
     ) -> None:
         """Whoever did not wait so long is told to come again, and then it is there."""
         late = Constraint("json_schema", '{"type":"comes late"}')
-        monkeypatch.setattr(probing, "_PATIENCE_S", 0.0)
+        monkeypatch.setattr(trials, "_PATIENCE_S", 0.0)
         with pytest.raises(Overloaded):
             await proving.check(late)
-        await asyncio.wait(proving._trying.values())
+        await asyncio.wait(proving._trials._trying.values())
         pid = proving.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)

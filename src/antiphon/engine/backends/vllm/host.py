@@ -36,6 +36,7 @@ from antiphon.engine.backends.vllm.source import (
     SourceFacts,
     SourceFailed,
     SourceGone,
+    SourceUnfit,
     TokenSource,
 )
 from antiphon.engine.constraint import ConstraintCompiler, ConstraintRefused, Matcher
@@ -47,7 +48,7 @@ _log = logging.getLogger(__name__)
 _IDLE_WAIT_S: Final = 1.0
 """How often an idle engine says that it lives, and asks vLLM whether it does."""
 _STUCK_S: Final = 120.0
-"""So long without a token while choices run in this process's own vLLM, and it is taken for dead."""
+"""So long without a token while choices run: a vLLM in this process, or out of reach, is taken for dead."""
 _SHARED_PROMPT: Final = 64
 """Tokens. Choices of longer prompts wait for the first one's prefill, and find it in the cache."""
 _ALGORITHM_VERSION: Final = 1
@@ -89,6 +90,7 @@ class VllmHost:
         self._produced: list[frames.Produced] = []
         self._failed: list[str] = []
         self._refused: list[str] = []
+        self._trying: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._gone = asyncio.Event()
         self._healthy = True
@@ -112,7 +114,8 @@ class VllmHost:
         try:
             await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            tasks = [*workers, *(running.task for running in self._running.values() if running.task)]
+            requests = (running.task for running in self._running.values() if running.task)
+            tasks = [*workers, *requests, *self._trying]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -139,8 +142,27 @@ class VllmHost:
                 self._stop(message.key, message.choice)
             case frames.Cancel():
                 self._cancel(message.key)
+            case frames.Check():
+                task = asyncio.create_task(self._try(message), name="constraint")
+                self._trying.add(task)
+                task.add_done_callback(self._trying.discard)
             case frames.Load() | frames.LoadVllm():
                 raise EOFError
+
+    async def _try(self, asked: frames.Check) -> None:
+        """Say whether a constraint is held where the tokens come from."""
+        answer = frames.Checked(asked.number, None, undecided=True)
+        try:
+            answer = frames.Checked(asked.number, await self._source.refusal(asked.constraint))
+        except SourceGone:
+            self._gone.set()
+        except (SourceBusy, SourceFailed) as failed:
+            _log.warning("a constraint could not be tried: %s", failed)
+        except ConstraintRefused as refused:
+            answer = frames.Checked(asked.number, str(refused))
+        except Exception:  # noqa: BLE001 - one constraint's fault must not end the others
+            _log.exception("a constraint could not be tried")
+        self._writer.write(frames.encode(answer))
 
     def _cancel(self, key: str) -> None:
         running = self._running.pop(key, None)
@@ -275,7 +297,8 @@ class VllmHost:
             while True:
                 await asyncio.sleep(_IDLE_WAIT_S)
                 self._healthy = await self._source.healthy()
-                if self._watches and self._running and self._figures.silent_for() > _STUCK_S:
+                watched = self._watches or not self._healthy
+                if watched and self._running and self._figures.silent_for() > _STUCK_S:
                     _log.error("vLLM made no progress for %.0f s", _STUCK_S)
                     return
 
@@ -324,7 +347,8 @@ async def serve(descriptor: int) -> None:
             source = make_source(load, compiler)
             info = model_info(load, await source.open())
         except Exception as error:  # noqa: BLE001 - whatever vLLM raises, the operator is told
-            writer.write(frames.encode(frames.LoadFailed(f"{type(error).__name__}: {error}")))
+            reason = str(error) if isinstance(error, SourceUnfit) else f"{type(error).__name__}: {error}"
+            writer.write(frames.encode(frames.LoadFailed(reason)))
             await writer.drain()
             return
         writer.write(frames.encode(frames.Ready(info)))

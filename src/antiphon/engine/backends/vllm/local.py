@@ -22,7 +22,7 @@ from vllm.sampling_params import RequestOutputKind, SamplingParams
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-from antiphon.core.generation import TokenLogprob
+from antiphon.core.generation import Constraint, TokenLogprob
 from antiphon.engine.backends.vllm.messages import encode_constraint
 from antiphon.engine.backends.vllm.source import Ask, Piece, SourceFacts, SourceFailed, SourceGone
 from antiphon.engine.frames import LoadVllm
@@ -59,6 +59,10 @@ class LocalVllm:
         facts = (vllm.__version__, str(config.model_config.dtype), parallel.tensor_parallel_size, shown)
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
         return SourceFacts(config.model_config.max_model_len, f"vllm {digest}")
+
+    async def refusal(self, constraint: Constraint) -> str | None:
+        """Holds what compiles, with the library that tried it; see `TokenSource.refusal`."""
+        return None
 
     async def pieces(self, ask: Ask) -> AsyncGenerator[Piece, None]:
         """Generate one choice; see `TokenSource.pieces`."""

@@ -38,6 +38,11 @@ class VllmProgram:
         """See `EngineProgram`."""
         return True
 
+    @property
+    def tries_constraints(self) -> bool:
+        """A server has a grammar library and limits of its own."""
+        return bool(self.url)
+
     def load(self) -> frames.Message:
         """See `EngineProgram`."""
         return frames.LoadVllm(

@@ -11,12 +11,25 @@ from typing import Any, Literal, Protocol
 from antiphon.core.generation import Constraint, EngineFeature, TokenLogprob
 
 
+class SourceUnfit(Exception):
+    """It cannot be used; the text says why, and what to do, for the operator's log."""
+
+    def __init__(self, reason: str, *, passing: bool = False) -> None:
+        """`passing`: it may be found fit later, as it is."""
+        super().__init__(reason)
+        self.passing = passing
+
+
 class SourceBusy(Exception):
-    """There is no room for this choice now."""
+    """It takes no choice now: there is no room, or nobody answers."""
 
 
 class SourceFailed(Exception):
     """A choice cannot go on; others may."""
+
+
+class SourceRefused(SourceFailed):
+    """It does not do what was asked, and never will."""
 
 
 class SourceGone(Exception):
@@ -69,7 +82,18 @@ class TokenSource(Protocol):
         """Start or find it.
 
         Raises:
-            Exception: it cannot be had; the text is for the operator's log.
+            SourceUnfit: it cannot be had.
+            Exception: whatever vLLM raises while it starts.
+        """
+        ...
+
+    async def refusal(self, constraint: Constraint) -> str | None:
+        """Why it does not hold a constraint, in words for clients; None where it does.
+
+        Raises:
+            SourceBusy: that cannot be found out now.
+            SourceFailed: nor by asking again.
+            SourceGone: never.
         """
         ...
 

@@ -1,7 +1,9 @@
 """vLLM's tokens in, what the port promises out."""
 
 import itertools
+import json
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from antiphon.core.generation import Constraint, EndReason, TokenLogprob
 from antiphon.engine.backends.vllm.choice import HeldChoice
 from antiphon.engine.backends.vllm.source import Piece, SourceFailed
-from tests.byte_grammar import EOS, byte_compiler, token_of
+from tests.byte_grammar import EOS, byte_compiler, text_of, token_of
 
 END = 9
 COMPILER = byte_compiler()
@@ -83,3 +85,33 @@ def test_broken_constraint_fails_the_choice(piece: Piece) -> None:
     """Whoever generated it: what is not in the language is not delivered."""
     with pytest.raises(SourceFailed):
         constrained("abc").take(piece)
+
+
+SHAPE = {
+    "type": "object",
+    "properties": {"a": {"type": "integer", "minimum": 0}, "b": {"enum": ["x", "y"]}},
+    "required": ["a"],
+    "additionalProperties": False,
+}
+HELD = Constraint("json_schema", json.dumps(SHAPE))
+FREE = Constraint("json_schema", '{"type": "object"}', ("",))
+PAIRS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["-1", "0", "7", '"x"', '"z"', "1.5"])))
+
+
+@given(pairs=PAIRS, constraint=st.sampled_from([HELD, FREE]))
+def test_what_ends_by_itself_is_valid_whatever_came(
+    pairs: list[tuple[str, str]], constraint: Constraint
+) -> None:
+    """Other names and values, one name twice: it fails, or it is what the schema wants."""
+    text = "{" + ",".join(f'"{name}":{value}' for name, value in pairs) + "}"
+    held = HeldChoice(frozenset({EOS}), 99, COMPILER.compile(constraint))
+    try:
+        tokens, end = fold(held, [Piece((*spelled(text), EOS), (), "stop")])
+    except SourceFailed:
+        assert constraint == HELD or len(dict(pairs)) < len(pairs)
+        return
+
+    assert (text_of(tokens), end) == (text, "stop")
+    assert len(dict(pairs)) == len(pairs)
+    if constraint == HELD:
+        jsonschema.validate(json.loads(text), SHAPE)

@@ -1,103 +1,146 @@
-"""What a vLLM server is asked, and what its answers mean, by its documented API."""
+"""A vLLM server is looked at before anything is asked of it; a stand-in on a real socket plays it."""
 
-import json
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from antiphon.core.generation import Constraint, GenerationRequest, SamplingParams, TokenLogprob
-from antiphon.engine.backends.vllm.remote import completion_body, piece_of, prompt_scores_of
-from antiphon.engine.backends.vllm.sampling import sampling_of, seed_of
-from antiphon.engine.backends.vllm.source import Ask, Piece, SourceFailed
+from antiphon.core.generation import Constraint
+from antiphon.engine.backends.vllm.program import VllmProgram
+from antiphon.engine.backends.vllm.remote import RemoteVllm
+from antiphon.engine.backends.vllm.source import SourceBusy, SourceGone, SourceUnfit
+from antiphon.engine.constraint import ConstraintCompiler
+from antiphon.engine.frames import LoadVllm
+from antiphon.models.folder import PreparedModel
+from tests.vllm_stub import VllmStub, described_model, stub_of_default_model
 
-REQUEST = GenerationRequest("id", (5, 6), 10, sampling=SamplingParams(seed=1, logit_bias=((7, -1.0),)))
-ASK = Ask("id-0", REQUEST.prompt, sampling_of(REQUEST, 0, (2,)), cache_salt="salt")
+pytestmark = pytest.mark.model
 
-
-def event(**choice: Any) -> dict[str, Any]:
-    """An event of the stream with one choice."""
-    return {"choices": [{"index": 0, "text": "", "finish_reason": None, "logprobs": None} | choice]}
-
-
-def test_everything_is_asked_by_token_ids() -> None:
-    """In both directions, and with nothing left to the server's defaults."""
-    body = completion_body("served", ASK)
-
-    assert (body["model"], body["prompt"], body["seed"]) == ("served", [5, 6], seed_of(1, 0))
-    assert (body["return_token_ids"], body["return_tokens_as_token_ids"], body["stream"]) == (True,) * 3
-    assert (body["add_special_tokens"], body["ignore_eos"], body["stop_token_ids"]) == (False, True, [2])
-    assert {"temperature", "top_p", "top_k", "min_p", "repetition_penalty"} <= body.keys()
-    assert json.loads(json.dumps(body))["logit_bias"] == {"7": -1.0}
-    assert body.keys().isdisjoint({"priority", "structured_outputs", "logprobs", "n"})
+PERSON = Constraint("json_schema", '{"type":"object","properties":{},"additionalProperties":false}')
 
 
-def test_lower_priority_goes_first_there() -> None:
-    """The other way round than here."""
-    assert completion_body("served", replace(ASK, priority=1))["priority"] == -1
+@pytest.fixture(scope="module")
+def model() -> PreparedModel:
+    """As the default model is described."""
+    return described_model()
+
+
+@pytest.fixture(scope="module")
+def compiler(model: PreparedModel) -> ConstraintCompiler:
+    """For its vocabulary."""
+    document = (model.folder / "tokenizer.json").read_text(encoding="utf-8")
+    return ConstraintCompiler(document, model.vocab_size, model.eos_token_ids)
+
+
+@pytest.fixture
+def stub() -> Iterator[VllmStub]:
+    """A server that listens."""
+    stub = stub_of_default_model()
+    with stub.listening():
+        yield stub
+
+
+Reach = Callable[..., RemoteVllm]
+
+
+@pytest.fixture
+def reach(model: PreparedModel, compiler: ConstraintCompiler) -> Reach:
+    """Makes a source of what a server generates, not yet open."""
+
+    def reach(stub: VllmStub, key: str = "") -> RemoteVllm:
+        load = program(model, stub, key).load()
+        assert isinstance(load, LoadVllm)
+        return RemoteVllm(load, compiler)
+
+    return reach
+
+
+def program(model: PreparedModel, stub: VllmStub, key: str) -> VllmProgram:
+    """The default model, generated with by the stub."""
+    return VllmProgram(
+        folder=model.folder,
+        model_id=model.id,
+        digest=model.digest,
+        context_length=model.context_length,
+        vocab_size=model.vocab_size,
+        eos_token_ids=model.eos_token_ids,
+        url=f"{stub.url}/v1/",
+        key=key,
+    )
 
 
 @pytest.mark.parametrize(
-    ("constraint", "said"),
+    ("key", "changes", "words"),
     [
-        (Constraint("regex", "[a-z]+"), {"regex": "[a-z]+"}),
-        (Constraint("lark", "start: /a/"), {"grammar": "start: /a/"}),
-        (
-            Constraint("json_schema", '{"type": "null"}'),
-            {"json": {"type": "null", "x-guidance": {"whitespace_flexible": False}}},
-        ),
-        (
-            Constraint("json_schema", "true"),
-            {"json": {"allOf": [True], "x-guidance": {"whitespace_flexible": False}}},
-        ),
+        ("", {"key": "secret"}, "wants a key: say it in ANTIPHON_ENGINE_KEY"),
+        ("other", {"key": "secret"}, "does not take the key: say it in ANTIPHON_ENGINE_KEY"),
+        ("", {"version": {}}, "is no vLLM server that generates text"),
+        ("", {"decode": lambda ids: "x" * len(ids)}, "has another vocabulary than SmolLM2-135M-Instruct"),
+        ("", {"refuse": lambda body: True}, "answers no request for one token"),
     ],
+    ids=["no key", "wrong key", "no vLLM", "vocabulary", "says nothing"],
 )
-def test_constraints_go_in_the_words_of_its_guidance_backend(
-    constraint: Constraint, said: dict[str, Any]
+async def test_server_that_does_not_fit_is_told_with_what_to_do(
+    reach: Reach,
+    stub: VllmStub,
+    key: str,
+    changes: dict[str, Any],
+    words: str,
 ) -> None:
-    """With our choice of white space."""
-    assert completion_body("served", replace(ASK, constraint=constraint))["structured_outputs"] == said
+    """And which server it is; never the key."""
+    for name, value in changes.items():
+        setattr(stub, name, value)
+    source = reach(stub, key)
+    with pytest.raises(SourceUnfit) as unfit:
+        await source.open()
+    await source.aclose()
+
+    assert stub.url in str(unfit.value)
+    assert words in str(unfit.value)
+    assert "secret" not in str(unfit.value)
+    assert not unfit.value.passing
 
 
-def test_tokens_and_ends_are_read() -> None:
-    """The ending token is among them; events without choices bring nothing."""
-    assert piece_of(event(token_ids=[3, 4]), None) == Piece((3, 4))
-    ended = event(token_ids=[2], finish_reason="stop") | {
-        "usage": {"prompt_tokens_details": {"cached_tokens": 16}}
-    }
-    assert piece_of(ended, None) == Piece((2,), (), "stop", 16)
-    assert piece_of({"choices": [], "usage": {}}, None) is None
+async def test_what_it_lacks_is_found_by_trying(reach: Reach, stub: VllmStub) -> None:
+    """Nothing beyond what no server can do; or priorities, many logprobs and grammars."""
+    always = {"scored_constraints", "constraints_with_minimum"}
+    source = reach(stub)
+
+    assert set((await source.open()).lacks) == always
+    stub.refuse = lambda body: bool(body.keys() & {"priority", "logprobs", "structured_outputs"})
+    assert set((await source.open()).lacks) == always | {"priority", "logprobs", "constraints"}
+    await source.aclose()
 
 
-def test_scores_are_by_token_id_and_the_best_first() -> None:
-    """Its own score may stand among the best or beside them."""
-    told = {
-        "tokens": ["token_id:3"],
-        "token_logprobs": [-2.5],
-        "top_logprobs": [{"token_id:3": -2.5, "token_id:9": -0.25, "token_id:8": -1.5}],
-    }
+async def test_constraint_is_tried_by_one_token(reach: Reach, stub: VllmStub) -> None:
+    """Which must be one that it allows."""
+    source = reach(stub)
+    await source.open()
+    stub.say = lambda body: "{}"
+    assert await source.refusal(PERSON) is None
+    assert stub.asked[-1]["max_tokens"] == 1
 
-    assert piece_of(event(token_ids=[3], logprobs=told), 2) == Piece(
-        (3,), (TokenLogprob(3, -2.5, ((9, -0.25), (8, -1.5))),)
-    )
-    assert piece_of(event(token_ids=[3], logprobs=told), 0) == Piece((3,), (TokenLogprob(3, -2.5, ()),))
-
-
-@pytest.mark.parametrize(
-    "told", [{"error": {"message": "x"}}, event(), event(token_ids=[1], finish_reason="abort")]
-)
-def test_what_is_no_answer_fails(told: dict[str, Any]) -> None:
-    """An error in mid-stream, a server too old to tell ids, a choice it gave up on."""
-    with pytest.raises(SourceFailed):
-        piece_of(told, None)
+    stub.say = lambda body: "Well,"
+    assert await source.refusal(PERSON) == "the vLLM server of this engine does not hold it."
+    stub.refuse = lambda body: "structured_outputs" in body
+    assert await source.refusal(PERSON) == "the vLLM server of this engine refuses it."
+    await source.aclose()
 
 
-def test_prompt_is_scored_by_token_id() -> None:
-    """The best first; its first token has nothing to say."""
-    row = {"6": {"logprob": -2.0, "rank": 3}, "9": {"logprob": -0.5, "rank": 1}}
-    answer = {"choices": [{"prompt_logprobs": [None, row]}]}
-
-    assert prompt_scores_of(replace(ASK, prompt_logprobs=1), answer) == (
-        TokenLogprob(5, None),
-        TokenLogprob(6, -2.0, ((9, -0.5),)),
-    )
+async def test_server_that_is_back_is_looked_at_again(reach: Reach) -> None:
+    """The same one is healthy; another one is not that which was made known."""
+    stub = stub_of_default_model()
+    source = reach(stub)
+    with stub.listening():
+        await source.open()
+        assert await source.healthy()
+    assert not await source.healthy()
+    with pytest.raises(SourceBusy):
+        await source.refusal(PERSON)
+    with stub.listening():
+        assert await source.healthy()
+    assert not await source.healthy()
+    stub.version = {"version": "0.33.0"}
+    with stub.listening(), pytest.raises(SourceGone):
+        await source.healthy()
+    await source.aclose()
