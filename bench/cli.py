@@ -208,7 +208,10 @@ def _peers(options: argparse.Namespace) -> list[Peer | BareLoop]:
     }
     if options.vllm and options.vllm_model:
         known["vllm"] = Vllm(options.vllm, options.vllm_model)
-    names = [*options.servers.split(","), *(["vllm"] if "vllm" in known else [])]
+        known["vllm-f32"] = Vllm(options.vllm, options.vllm_model, "vllm-f32", dtype="float32")
+    names = options.servers.split(",")
+    if not any(name.startswith("vllm") for name in names):
+        names += [name for name in known if name.startswith("vllm")]
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise SystemExit(f"no such server: {', '.join(unknown)}; known: {', '.join(known)}, vllm with --vllm")
