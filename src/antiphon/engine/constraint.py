@@ -167,12 +167,13 @@ class Matcher:
         """Whether all of these may follow, one behind the other. The last may be end-of-sequence, also where
         nothing else may follow.
         """
+        if self._matcher.validate_tokens(list(tokens)) < len(tokens):
+            return False
         names = self._names
-        for token in tokens if names else ():
-            names = names and names.after(self._vocabulary.bytes_of(token))
-        return (names is None) == (self._names is None) and self._matcher.validate_tokens(
-            list(tokens)
-        ) == len(tokens)
+        for token in tokens:
+            if names is not None:
+                names = names.after(self._vocabulary.bytes_of(token))
+        return (names is None) == (self._names is None)
 
     def forced(self) -> list[int]:
         """The tokens that must come next, as far as there is no choice: each alone in its mask.
