@@ -6,6 +6,9 @@ and `\s` know Unicode or not, `[a&&b]` is an intersection in one of them. So a p
 ECMAScript and written anew: what is matched positively in its narrowest sense, what is excluded in its
 widest. Lookaround, back references and word boundaries are no regular expressions, and are refused.
 
+No class of many characters has NUL in it: the grammar library takes one that has all control characters
+to have the quote and the backslash, too, once they are escaped in JSON.
+
 Invariant: a text that matches the result matches the pattern in ECMAScript, Python and Rust.
 """
 
@@ -44,6 +47,7 @@ _WIDE: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The other way round, for what is excluded."""
 _NO_LINE_END: Final = r"[^\n\r\x{2028}\x{2029}]"
+_NUL: Final = r"\x00"
 _CONTROLS: Final[Mapping[str, str]] = MappingProxyType(
     {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v", "0": "\0"}
 )
@@ -165,7 +169,7 @@ class _Parser:
             self._at += 1
             return f"[{_NARROW[kind]}]"
         if kind in "pP":
-            return self._property()
+            return _without_nul(self._property())
         return _literal(self._escaped_character())
 
     def _class(self) -> str:
@@ -178,7 +182,7 @@ class _Parser:
             if negated:
                 return "(?s:.)"
             raise PatternRefused("an empty class matches nothing")
-        return f"[{'^' if negated else ''}{''.join(items)}]"
+        return f"[^{_NUL}{''.join(items)}]" if negated else f"[{''.join(items)}]"
 
     def _class_item(self, shorthands: Mapping[str, str]) -> str:
         first = self._class_atom(shorthands)
@@ -188,6 +192,8 @@ class _Parser:
         last = self._class_atom(shorthands)
         if len(first) > 1 or len(last) > 1 or first > last:
             raise PatternRefused("a range of characters is out of order")
+        if first < last:
+            first = max(first, "\x01")
         return f"{_literal(first)}-{_literal(last)}"
 
     def _class_atom(self, shorthands: Mapping[str, str]) -> str:
@@ -200,7 +206,7 @@ class _Parser:
             self._at += 1
             return f"[{shorthands[kind]}]"
         if kind in "pP":
-            return self._property()
+            return self._property() if shorthands is _WIDE else _without_nul(self._property())
         if kind == "b":
             self._at += 1
             return "\b"
@@ -272,6 +278,10 @@ class _Parser:
 
 def _is_count(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 9
+
+
+def _without_nul(characters: str) -> str:
+    return f"[{characters}&&[^{_NUL}]]"
 
 
 def _literal(character: str) -> str:
