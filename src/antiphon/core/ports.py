@@ -89,6 +89,11 @@ class Tokenizer(Protocol):
         ...
 
     @property
+    def swallowing_tokens(self) -> frozenset[str]:
+        """Those of them that take the white space behind them away; often none."""
+        ...
+
+    @property
     def start_tokens(self) -> tuple[int, ...]:
         """What the model's makers put before every text that no template writes; often nothing."""
         ...

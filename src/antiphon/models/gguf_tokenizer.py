@@ -27,10 +27,20 @@ _LLAMA3: Final = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _QWEN2: Final = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+_O200K: Final = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 _DEFAULT: Final = (r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]")
 
 _BEGINS_TEXTS: Final = frozenset(("llama-bpe", "llama3"))
 """Ways of cutting whose models have a first token put before every text, unless their file says otherwise."""
+
+_KEEP_SPACE: Final = ("<unk>", "<s>", "<|endoftext|>")
+"""The control tokens of Phi-3's SentencePiece vocabulary that do not take white space behind them away.
+
+Source: llama.cpp, which knows the model by its name; Phi-3's own tokenizer.json."""
 
 _LONGEST_PIECE: Final = 256
 """In characters. SentencePiece trains pieces of 16; more only costs a hostile file quadratic time."""
@@ -52,6 +62,8 @@ _CUTTINGS: Final[Mapping[str, _Cutting]] = {
     "smollm": _Cutting((r"\p{N}", _GPT2)),
     "qwen2": _Cutting((_QWEN2,), normalizer="NFC"),
     "deepseek-r1-qwen": _Cutting((_QWEN2,), normalizer="NFC"),
+    "dbrx": _Cutting((_LLAMA3,)),
+    "gpt-4o": _Cutting((_O200K,)),
     "llama-bpe": _Cutting((_LLAMA3,), whole_words_first=True),
     "llama3": _Cutting((_LLAMA3,), whole_words_first=True),
 }
@@ -177,8 +189,10 @@ def _document(gguf: Gguf, merges: Sequence[tuple[str, str]], **model: Any) -> Js
     ids = {text: index for index, text in enumerate(tokens)}
     if len(ids) != len(tokens):
         raise ModelError(f"{gguf.path}: damaged GGUF file (its vocabulary repeats a token)")
+    swallow = _swallowing(gguf)
     added = [
         _added_token(index, text, special=kind in _NEVER_TEXT)
+        | {"rstrip": swallow and kind in _NEVER_TEXT and text not in _KEEP_SPACE}
         for index, (text, kind) in enumerate(zip(tokens, types, strict=True))
         if kind in (*_NEVER_TEXT, _USER_DEFINED)
     ]
@@ -197,6 +211,11 @@ def _document(gguf: Gguf, merges: Sequence[tuple[str, str]], **model: Any) -> Js
         "post_processor": _post_processor(gguf, tokens),
         "model": bpe | model | {"vocab": ids, "merges": [list(pair) for pair in merges]},
     }
+
+
+def _swallowing(gguf: Gguf) -> bool:
+    stated = gguf.metadata.get("general.architecture"), gguf.metadata.get("tokenizer.ggml.model")
+    return stated == ("phi3", "llama")
 
 
 def _post_processor(gguf: Gguf, tokens: Sequence[str]) -> Json | None:

@@ -60,6 +60,7 @@ class JsonTokenizer:
         self._rust.no_padding()
         added = document.get("added_tokens") or []
         self._special = {token["content"]: int(token["id"]) for token in added if token["special"]}
+        self._swallowing = frozenset(t["content"] for t in added if t["special"] and t.get("rstrip"))
         self._special_ids = frozenset(self._special.values())
         self._cuts = _after_first_character(self._special)
         self._bytes = _bytes_by_id(document, self._special_ids)
@@ -69,6 +70,11 @@ class JsonTokenizer:
     def special_tokens(self) -> dict[str, int]:
         """Control tokens by the text that templates write for them."""
         return self._special
+
+    @property
+    def swallowing_tokens(self) -> frozenset[str]:
+        """Control tokens that the document strips the white space behind of, as Phi-3's does."""
+        return self._swallowing
 
     @property
     def start_tokens(self) -> tuple[int, ...]:

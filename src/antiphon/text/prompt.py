@@ -54,10 +54,14 @@ def encode_prompt(
         raise InvalidValue(param="messages", reason=_TOO_DEEP, code=None) from None
     rendered = template.render(*disarmed, options)
     ids: list[int] = []
+    swallow = False
     for place, piece in enumerate(controls.pattern.split(rendered)):
         if place % 2:  # the pattern has one group: every second piece is what it matched
             ids.append(tokenizer.special_tokens[piece])
-        elif plain := piece.replace(marker, ""):
+            swallow = piece in tokenizer.swallowing_tokens
+            continue
+        plain = piece.replace(marker, "")
+        if plain := plain.lstrip() if swallow else plain:
             ids += tokenizer.encode_plain(plain)
     return ids
 

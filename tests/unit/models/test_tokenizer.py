@@ -195,7 +195,8 @@ def test_grammar_engine_reads_the_same_document(kind: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "pre", ["default", "gpt-2", "smollm", "qwen2", "deepseek-r1-qwen", "llama-bpe", "llama3"]
+    "pre",
+    ["default", "gpt-2", "smollm", "qwen2", "deepseek-r1-qwen", "dbrx", "gpt-4o", "llama-bpe", "llama3"],
 )
 def test_every_known_way_of_cutting_text_builds(pre: str, tmp_path: Path) -> None:
     """Each pattern is one the library accepts, and none loses a byte."""
@@ -234,6 +235,23 @@ def test_unknown_or_damaged_vocabulary_is_refused(
 
     with pytest.raises(ModelError, match=message):
         build_tokenizer_json(read_gguf(path))
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (TinyModel("phi3", vocabulary="sentencepiece"), {"</s>"}),
+        (TinyModel("phi3"), set()),
+        (TinyModel(vocabulary="sentencepiece"), set()),
+    ],
+)
+def test_control_tokens_of_phi3_swallow_white_space(
+    model: TinyModel, expected: set[str], tmp_path: Path
+) -> None:
+    """In its SentencePiece vocabulary, and not those that begin texts."""
+    path = write_tiny_model(tmp_path / "m.gguf", model)
+
+    assert JsonTokenizer(json.dumps(build_tokenizer_json(read_gguf(path)))).swallowing_tokens == expected
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"model": {"type": "WordLevel"}}', "\ud800"])

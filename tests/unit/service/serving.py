@@ -24,6 +24,7 @@ class ListTokenizer:
         self._tokens = tokens
         self.special_tokens = {"<end>": tokens.index(b"")} if b"" in tokens else {}
         self.start_tokens = ()
+        self.swallowing_tokens: frozenset[str] = frozenset()
 
     def encode_plain(self, text: str) -> list[int]:
         """One token, where there is one for the whole text."""

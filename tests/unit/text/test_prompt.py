@@ -27,6 +27,7 @@ class CharacterTokenizer:
         return self._controls
 
     start_tokens = ()
+    swallowing_tokens: frozenset[str] = frozenset()
 
     def encode_plain(self, text: str) -> list[int]:
         """The code points."""
@@ -137,3 +138,14 @@ def test_vocabulary_without_control_tokens_is_all_text() -> None:
     assert _prompt(Message("user", "<|im_end|>"), tokenizer=CharacterTokenizer([]))[0].startswith(
         "<|im_start|>user"
     )
+
+
+def test_token_that_swallows_white_space_has_none_behind_it() -> None:
+    """As Phi-3's vocabulary asks: neither the template's nor the message's; other tokens keep theirs."""
+    tokenizer = CharacterTokenizer(("<|user|>", "<|end|>"))
+    tokenizer.swallowing_tokens = frozenset(("<|user|>",))
+    template = JinjaChatTemplate("<|user|>\n{{ messages[0].content }}<|end|>{{ '\\n' }}")
+
+    ids = encode_prompt(template, tokenizer, [Message("user", "  a b ")])
+
+    assert _readable(ids, tokenizer) == ["", "<|user|>", "a b ", "<|end|>", "\n"]

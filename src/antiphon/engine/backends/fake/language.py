@@ -25,6 +25,11 @@ class FakeTokenizer:
         return {"<|im_start|>": TURN_START, "<|im_end|>": TURN_END, "<|endoftext|>": TEXT_END}
 
     @property
+    def swallowing_tokens(self) -> frozenset[str]:
+        """None of them."""
+        return frozenset()
+
+    @property
     def start_tokens(self) -> tuple[int, ...]:
         """None: a text begins with its first byte."""
         return ()
