@@ -197,7 +197,7 @@ function NumberField({ parameter, value, preset }: FieldProps) {
         <label for={`field-${name}`} title={parameter.note.replaceAll("`", "")}>
           <code>{name}</code>
         </label>
-        {preset !== undefined && <Operator />}
+        {preset !== undefined && value === undefined && <Operator />}
       </div>
       <input
         id={`field-${name}`}
