@@ -26,7 +26,7 @@ def model() -> PreparedModel:
     return default_model_as(SAFETENSORS)
 
 
-def load(model: PreparedModel, **arguments: str) -> LoadVllm:
+def load(model: PreparedModel, /, **arguments: str) -> LoadVllm:
     """A first frame with these arguments."""
     program = VllmProgram(
         folder=model.folder,
@@ -42,7 +42,7 @@ def load(model: PreparedModel, **arguments: str) -> LoadVllm:
     return message
 
 
-def told(model: PreparedModel, **arguments: str) -> Any:
+def told(model: PreparedModel, /, **arguments: str) -> Any:
     """vLLM's own arguments. What imports vLLM is imported here: its libraries warn of each other."""
     from vllm.engine.arg_utils import AsyncEngineArgs
 
@@ -51,7 +51,7 @@ def told(model: PreparedModel, **arguments: str) -> Any:
     return AsyncEngineArgs(**engine_arguments(load(model, **arguments)))
 
 
-def configured(model: PreparedModel, **arguments: str) -> Any:
+def configured(model: PreparedModel, /, **arguments: str) -> Any:
     """vLLM's own configuration of them, as it checks it."""
     return told(model, **arguments).create_engine_config()
 
