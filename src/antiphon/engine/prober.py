@@ -2,7 +2,7 @@
 
 Run as `python -m antiphon.engine.prober FD` with one end of a socket pair. For each constraint it
 forks itself. The child takes limits of processor time and memory, compiles, and then writes under
-the constraint: one walk that ends as soon as it can, one that wanders. A constraint that dies on the
+the constraint: one walk that ends as soon as it can, three that wander. A constraint that dies on the
 way, by a limit, a crash or a dead end, is refused; the engine, with the same library and limits,
 compiles only what was not. A child costs milliseconds, so there is nothing to start anew when one is
 killed, and what it used of memory is gone with it.
@@ -56,7 +56,8 @@ _LOOK_S: Final = 0.01
 _IDLE_S: Final = 60.0
 _TOO_LARGE_CODE: Final = 2
 _SHORT_WALK: Final = 400
-_WANDERING_WALK: Final = 48
+_WANDERING_WALKS: Final = 3
+_WANDERING_WALK: Final = 64
 """Tokens."""
 
 TOO_SLOW: Final = "it takes too long to compile."
@@ -200,7 +201,8 @@ def probe(compiler: ConstraintCompiler, check: frames.Check) -> str | None:
         matcher = compiler.compile(check.constraint)
         ends = frozenset(compiler.eos_token_ids)
         _walk(matcher.copy(), ends, nearest_end(matcher.closing_tokens), _SHORT_WALK)
-        _walk(matcher, ends, anything(), _WANDERING_WALK)
+        for seed in range(_WANDERING_WALKS):
+            _walk(matcher.copy(), ends, anything(seed), _WANDERING_WALK)
     except ConstraintRefused as refused:
         return str(refused)
     except ConstraintBroken:

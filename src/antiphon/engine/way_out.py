@@ -43,9 +43,9 @@ def nearest_end(closing: Sequence[int]) -> Callable[[NDArray[np.intp]], int]:
     return choose
 
 
-def anything() -> Callable[[NDArray[np.intp]], int]:
-    """A choice among allowed tokens by chance, the same each time."""
-    chance = Random(0)
+def anything(seed: int = 0) -> Callable[[NDArray[np.intp]], int]:
+    """A choice among allowed tokens by chance, the same each time for the same seed."""
+    chance = Random(seed)
     return lambda allowed: int(allowed[chance.randrange(len(allowed))])
 
 
