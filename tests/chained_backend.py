@@ -23,6 +23,7 @@ class ChainedBackend:
         self.page_tokens = page_tokens
         self.vocab_size = vocab_size
         self.fingerprint = "chained"
+        self.least_tokens = 1
         self.steps = 0
         self.largest_step = 0
         self.most_rows = 0

@@ -71,7 +71,7 @@ class Bench:
     def round(self, *, jump_forward: bool) -> dict[str, Any]:
         """Requests per second, and how many steps and tokens it took."""
         loop = self.rig.loop
-        loop._jump_forward = jump_forward
+        loop._drawer.jump_forward = jump_forward
         backend, tokens, steps = self.rig.backend, 0, 0
         backend.forward_s = 0.0
         todo, running = self._requests(), 0

@@ -49,7 +49,11 @@ def make_rig(model: Model, threads: int) -> Rig:
     described = describe_folder(model.folder, model.spec, model.digest)
     backend = TimedBackend(OpenVINOOptions(described.folder, _KV_CACHE_BYTES, threads))
     pool = PagePool(backend.page_count)
-    scheduler = Scheduler(pool, backend.page_tokens, SchedulerOptions(max_running=_MAX_RUNNING))
+    scheduler = Scheduler(
+        pool,
+        backend.page_tokens,
+        SchedulerOptions(max_running=_MAX_RUNNING, least_tokens=backend.least_tokens),
+    )
     loop = EngineLoop(backend, scheduler, described.eos_token_ids, time.perf_counter)
     return Rig(backend, loop, scheduler)
 

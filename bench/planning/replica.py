@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from antiphon.core.generation import GenerationRequest
 from antiphon.engine.pages import PagePool
-from antiphon.engine.scheduler import PlannedSlice, Scheduler
+from antiphon.engine.scheduler import PlannedSlice, Scheduler, SchedulerOptions
 from bench.planning.steps import StepTimes
 
 _EMPTY_PLANS = 16
@@ -41,7 +41,8 @@ class Replica:
         """Nothing runs and nothing is cached."""
         self.name = name
         self._times = engine.times
-        self.scheduler = Scheduler(PagePool(engine.pages), engine.page_tokens)
+        options = SchedulerOptions(draft_tokens=0)  # its tokens mean nothing
+        self.scheduler = Scheduler(PagePool(engine.pages), engine.page_tokens, options)
         self._plan: list[PlannedSlice] = []
         self._steps = 0
         self._mixed = True

@@ -228,6 +228,7 @@ def _engine(
             kv_cache_type=settings.kv_cache_type,
             threads=settings.threads,
             jump_forward=settings.jump_forward,
+            draft_tokens=settings.draft_tokens,
         ),
         on_phases=traces.engine_phases if traces.on else None,
     )

@@ -136,6 +136,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jump_forward: Annotated[
         bool, _about("Take what a schema forces at once; off is slower and answers the same")
     ] = True
+    draft_tokens: Annotated[
+        int,
+        _about(
+            "Tokens guessed at once from what was said before, at most; 0: none; answers are the same",
+            ge=0,
+            le=31,
+        ),
+    ] = 7
     max_choices: Annotated[int, _about("Choices running or queued at once; beyond it, 503", ge=1)] = (
         _ADMISSION.max_choices
     )

@@ -59,6 +59,7 @@ def kinds() -> list[GenerationRequest]:
         replace(plain, prompt=prompt(4, 9), sampling=SamplingParams(seed=6, top_p=0.9, top_k=50), priority=1),
         replace(plain, prompt=prompt(1, 66), sampling=SamplingParams(seed=7, top_logprobs=1), max_tokens=20),
         replace(plain, prompt=prompt(1, 40), sampling=SamplingParams(seed=8), prompt_logprobs=1),
+        replace(plain, prompt=prompt(6, 7) * 6, sampling=SamplingParams(temperature=0.0, top_logprobs=1)),
     ]
 
 
@@ -158,3 +159,23 @@ async def test_jump_forward_changes_no_answer(prepared_model: PreparedModel) -> 
         await engine.aclose()
 
     assert answers[0] == answers[1]
+
+
+@pytest.mark.model
+async def test_drafts_change_no_answer(prepared_model: PreparedModel) -> None:
+    """Guessed or not, alone or side by side: the same tokens and logprobs, to the last bit."""
+    answers = []
+    for draft_tokens in (0, 7):
+        engine = EngineClient(replace(options(prepared_model), draft_tokens=draft_tokens))
+        await engine.start()
+        specs = [
+            replace(kinds()[-1], id=f"{number}", prompt=prompt(number, 7) * 6, max_tokens=60)
+            for number in range(4)
+        ]
+        alone = [await ask(engine, replace(spec, id=f"alone-{spec.id}")) for spec in specs]
+        beside = await asyncio.gather(*(ask(engine, spec) for spec in specs))
+        answers += [alone, beside]
+        assert (engine.stats().accepted_tokens > 20) is (draft_tokens > 0)
+        await engine.aclose()
+
+    assert all(answer == answers[0] for answer in answers)

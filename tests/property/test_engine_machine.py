@@ -1,8 +1,9 @@
 """The engine as a state machine: any mix of arrivals, cancels, stops and steps changes no answer.
 
 Requests share prefixes, fork, overtake each other, are held by schemas that force tokens, run out of
-pages and are preempted. At the end each answer must equal the one the same request gets alone in an
-empty engine with plenty of room that draws every token, and so must its logprobs.
+pages and are preempted, and have their tokens guessed. At the end each answer must equal the one the
+same request gets alone in an empty engine with plenty of room that draws every token, and so must its
+logprobs.
 """
 
 import json
@@ -27,6 +28,8 @@ PET = {
     "required": ["kind", "tame"],
     "additionalProperties": False,
 }
+FEW = tuple((token, 60.0) for token in (1, 2, 3))
+"""A bias under which answers repeat themselves, so that drafts come true."""
 CONSTRAINTS = (
     None,
     Constraint("json_schema", json.dumps(PET)),
@@ -37,7 +40,8 @@ CONSTRAINTS = (
 
 def alone(spec: GenerationRequest) -> Rig:
     """The request in an engine of its own, answered."""
-    rig = Rig(ChainedBackend(page_count=256, vocab_size=EOS + 1), eos=EOS, jump_forward=False)
+    options = SchedulerOptions(draft_tokens=0)
+    rig = Rig(ChainedBackend(page_count=256, vocab_size=EOS + 1), options, eos=EOS, jump_forward=False)
     rig.submit(spec)
     rig.run()
     return rig
@@ -52,8 +56,11 @@ class EngineMachine(RuleBasedStateMachine):
         chunk=st.integers(2, 9),
         headroom=st.sampled_from([1, 1, 256]),
         patience=st.sampled_from([5.0, 1e9]),
+        draft=st.sampled_from([0, 1, 7]),
     )
-    def start(self, pages: int, running: int, chunk: int, headroom: int, patience: float) -> None:
+    def start(
+        self, *, pages: int, running: int, chunk: int, headroom: int, patience: float, draft: int
+    ) -> None:
         """An engine with a few pages and narrow steps, a few seconds long."""
         options = SchedulerOptions(
             max_running=running,
@@ -62,6 +69,8 @@ class EngineMachine(RuleBasedStateMachine):
             patience_s=patience,
             least_run_s=3.0,
             scored_tokens=chunk,
+            draft_tokens=draft,
+            least_tokens=64,
             pacing=PacingOptions(alone=2 * chunk, first=chunk),
         )
         seconds = count()
@@ -80,6 +89,7 @@ class EngineMachine(RuleBasedStateMachine):
             SamplingParams,
             temperature=st.sampled_from([0.0, 0.7, 1.0]),
             frequency_penalty=st.sampled_from([0.0, 1.0]),
+            logit_bias=st.sampled_from([(), FEW]),
             seed=st.integers(0, 99),
             top_logprobs=st.sampled_from([None, None, 2]),
         ),

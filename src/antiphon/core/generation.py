@@ -185,6 +185,10 @@ class EngineStats:
     generated_tokens: int = 0
     forced_tokens: int = 0
     """Of these, the ones that a constraint left no choice about and that were not drawn one by one."""
+    drafted_tokens: int = 0
+    """Total of tokens that were guessed and computed before it was known whether they come."""
+    accepted_tokens: int = 0
+    """Of these, the ones that came."""
     preemptions: int = 0
     begun: int = 0
     """Total of requests that had their first step."""

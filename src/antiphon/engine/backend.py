@@ -52,6 +52,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def least_tokens(self) -> int:
+        """A step of fewer tokens takes as long as one of so many."""
+        ...
+
+    @property
     def fingerprint(self) -> str:
         """Names everything in the library and its settings that the logits depend on."""
         ...

@@ -47,6 +47,7 @@ class Load(Message):
     threads: int
     max_running: int
     jump_forward: bool
+    draft_tokens: int
 
 
 class LoadVllm(Message):

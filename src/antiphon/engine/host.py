@@ -24,7 +24,7 @@ from antiphon.core.generation import EngineStats, GenerationRequest, ModelInfo
 from antiphon.engine import frames
 from antiphon.engine.backend import Backend
 from antiphon.engine.constraint import ConstraintCompiler, Matcher
-from antiphon.engine.loop import Emitted, EngineLoop, LoopTimes, Outcome, RequestFailed
+from antiphon.engine.loop import Emitted, EngineLoop, Outcome, RequestFailed
 from antiphon.engine.pages import PagePool
 from antiphon.engine.phases import PhaseRecorder
 from antiphon.engine.scheduler import QueueFull, Scheduler, SchedulerCounters, SchedulerOptions
@@ -51,7 +51,11 @@ class Host:
         self._channel = channel
         self._pool = PagePool(backend.page_count)
         self._phases = PhaseRecorder()
-        options = SchedulerOptions(max_running=load.max_running)
+        options = SchedulerOptions(
+            max_running=load.max_running,
+            draft_tokens=load.draft_tokens,
+            least_tokens=backend.least_tokens,
+        )
         self._scheduler = Scheduler(self._pool, backend.page_tokens, options)
         self._loop = EngineLoop(
             backend,
@@ -76,7 +80,8 @@ class Host:
         self._loop.submit(request, [])
         while self._loop.active:
             self._loop.step()
-        self._scheduler.counters, self._loop.times = SchedulerCounters(), LoopTimes()
+        self._scheduler.counters = SchedulerCounters()
+        self._loop.times.clear()
 
     def run(self) -> None:
         """Serve until the channel closes.
@@ -171,6 +176,8 @@ class Host:
             cached_tokens=totals.cached_tokens,
             generated_tokens=totals.generated_tokens,
             forced_tokens=totals.forced_tokens,
+            drafted_tokens=totals.drafted_tokens,
+            accepted_tokens=totals.accepted_tokens,
             preemptions=totals.preemptions,
             begun=totals.begun,
             queued_s=totals.queued_s,

@@ -10,22 +10,19 @@ by `submit` gets, per choice, exactly one end, or one failure, or is cancelled.
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
 from antiphon.core.generation import EndReason, GenerationRequest, TokenDelta, TokenLogprob
 from antiphon.engine import sampler
 from antiphon.engine.backend import Backend, Logits, Slice
 from antiphon.engine.constraint import Matcher
+from antiphon.engine.drafts import agreed
+from antiphon.engine.drawing import Drawer
 from antiphon.engine.masks import MasksAhead
 from antiphon.engine.phases import PhaseRecorder
 from antiphon.engine.scheduler import PlannedSlice, Scheduler
 from antiphon.engine.sequence import RunningRequest, SequenceState, State
-from antiphon.engine.way_out import WaysOut
 
 _log = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +49,6 @@ class RequestFailed:
 Outcome = Emitted | RequestFailed
 
 
-@dataclass(slots=True)
-class LoopTimes:
-    """Seconds spent since the start, by what they were spent on."""
-
-    forward: float = 0.0
-    sampling: float = 0.0
-    masks: float = 0.0
-
-
 class EngineLoop:
     """Runs the scheduler's plans on a backend."""
 
@@ -83,13 +71,10 @@ class EngineLoop:
         self._clock = clock
         self._backend = backend
         self._scheduler = scheduler
-        self._eos = frozenset(eos_token_ids)
-        self._jump_forward = jump_forward
-        self._matchers: dict[SequenceState, Matcher] = {}
-        self._ways_out = WaysOut()
+        self._drawer = Drawer(scheduler, eos_token_ids, clock, jump_forward=jump_forward)
         self._phases = phases or PhaseRecorder()
         self._masks = MasksAhead()
-        self.times = LoopTimes()
+        self.times = self._drawer.times
 
     @property
     def active(self) -> bool:
@@ -106,9 +91,7 @@ class EngineLoop:
         request.came_at = self._clock()
         self._phases.enter(spec, "queue")
         for sequence, matcher in zip(request.sequences, matchers, strict=bool(matchers)):
-            self._matchers[sequence] = matcher
-            if spec.budget_hint:
-                self._ways_out.begin(sequence, matcher)
+            self._drawer.hold(sequence, matcher)
 
     def stop(self, key: str, choice: int) -> None:
         """End one choice quietly. Unknown requests and choices are ignored: they may have ended."""
@@ -120,8 +103,7 @@ class EngineLoop:
         """End a request quietly; unknown ones are ignored."""
         request = self._scheduler.requests.get(key)
         for sequence in request.sequences if request else []:
-            self._matchers.pop(sequence, None)
-            self._ways_out.forget(sequence)
+            self._drawer.forget(sequence)
         self._scheduler.cancel(key)
         self._phases.leave(key, "cancelled", request.generated if request else 0)
 
@@ -157,20 +139,21 @@ class EngineLoop:
 
     def _run_beside_masks(self, plan: list[PlannedSlice]) -> Logits:
         """Run the model, and find out meanwhile what the constraints of those that draw allow."""
-        asked = [m for p in plan if p.draws and (m := self._matchers.get(p.sequence))]
+        asked = [m for p in plan if p.draws and (m := self._drawer.matchers.get(p.sequence))]
         if not asked:
             return self._run(plan)
         self._masks.begin(asked)
         try:
             return self._run(plan)
         finally:
-            self._timed(self._masks.finish)
+            self._drawer.timed(self._masks.finish)
 
     def _run(self, plan: list[PlannedSlice]) -> Logits:
         began = self._clock()
         rows = self._backend.forward([piece for p in plan for piece in _backend_slices(p)])
-        decodes = sum(1 for p in plan if not p.sequence.behind)
-        prompt_tokens = sum(p.count for p in plan) - decodes
+        speaking = [p for p in plan if not p.sequence.behind]
+        prompt_tokens = sum(p.count for p in plan) - len(speaking)
+        decodes = len(speaking) + sum(len(p.drafted) for p in speaking)
         seconds = self._clock() - began
         self._scheduler.pacer.observe(decodes, prompt_tokens, seconds)
         self.times.forward += seconds
@@ -191,20 +174,23 @@ class EngineLoop:
         request = planned.sequence.request
         if request.scoring and len(rows) and not planned.generated:
             scores = tuple(_prompt_scores(planned, rows))
-            self._scheduler.scored(planned)
+            request.note_scored(planned.start + planned.count)
             yield Emitted(request.key, planned.sequence.choice, prompt_scores=scores)
         if planned.draws:
-            yield from self._draw_all(planned.sequence, rows[-1])
+            yield from self._draw_all(planned, rows[-1 - len(planned.drafted) :])
 
-    def _draw_all(self, sequence: SequenceState, row: Logits) -> Iterator[Outcome]:
+    def _draw_all(self, planned: PlannedSlice, rows: Logits) -> Iterator[Outcome]:
         """Draw for the sequence and, when it has just finished the prompt, for those forked from it."""
+        sequence = planned.sequence
         request, drawing = sequence.request, [sequence]
         if not sequence.generated:
             self._phases.enter(request.spec, "decode", sequence.prompt_len, request.cached_tokens or 0)
         if not sequence.generated and sequence.choice == 0:
             drawing += self._fork(request)
         for each in drawing:
-            yield self._draw(each, row)
+            drawn = self._drawer.draw(each, rows, planned.drafted)
+            self._scheduler.accepted(planned, agreed(planned.drafted, drawn.tokens))
+            yield self._end(each, drawn.end, drawn.delta) if drawn.end else _emitted(each, drawn.delta)
 
     def _fork(self, request: RunningRequest) -> list[SequenceState]:
         if request.prefilled:
@@ -213,100 +199,19 @@ class EngineLoop:
             self._backend.copy_page(copy.source, copy.target)
         forked = [s for s in request.sequences[1:] if s.state is State.RUNNING]
         for sequence in forked if request.spec.constraint else []:
-            self._matchers[sequence].begin_like(self._matchers[request.sequences[0]])
+            self._drawer.matchers[sequence].begin_like(self._drawer.matchers[request.sequences[0]])
         return forked
-
-    def _draw(self, sequence: SequenceState, row: Logits) -> Emitted:
-        spec, params = sequence.request.spec, sequence.request.spec.sampling
-        if spec.max_tokens == 0:
-            return self._end(sequence, "length", None)
-        matcher = self._matchers.get(sequence)
-        endings = self._ending_tokens(spec)
-        token = self._pick(sequence, row, matcher, endings)
-        if token in endings or (matcher and token in self._eos):
-            return self._end(sequence, "stop", None)
-        logprobs: tuple[TokenLogprob, ...] = ()
-        if params.top_logprobs is not None:
-            logprobs = (sampler.score(row, token, params.top_logprobs),)
-        tokens, end = [token], self._take(sequence, token, matcher)
-        if matcher and end is None:
-            forced, end = self._jump(sequence, matcher, endings | self._eos)
-            tokens += forced
-        delta = TokenDelta(sequence.choice, tuple(tokens), logprobs)
-        return self._end(sequence, end, delta) if end else _emitted(sequence, delta)
-
-    def _pick(
-        self, sequence: SequenceState, row: Logits, matcher: Matcher | None, endings: frozenset[int]
-    ) -> int:
-        """Draw the next token; again, and without it, where the constraint lets it not follow after all."""
-        spec, params = sequence.request.spec, sequence.request.spec.sampling
-        banned = endings if sequence.generated < spec.min_tokens else ()
-        history = sampler.History(spec.prompt, sequence.counts)
-        row = sampler.adjust(row, params, history, banned)
-        attempt = 0
-        while True:
-            number = sampler.uniform(params.seed, sequence.choice, sequence.generated, attempt)
-            if matcher is None:
-                return sampler.draw(row, params, number)
-            token = sampler.draw(row, params, number, self._timed(matcher.allowed))
-            if token in endings:
-                return token
-            if self._timed(partial(matcher.may_follow, token)):
-                return self._timed(partial(self._ways_out.fitting, sequence, token))
-            attempt += 1
-
-    def _take(self, sequence: SequenceState, token: int, matcher: Matcher | None) -> EndReason | None:
-        """Append a token; says whether the choice is over with it."""
-        self._scheduler.advance(sequence, token)
-        if matcher:
-            matcher.consume(token)
-            self._ways_out.took(sequence, token)
-            if matcher.finished:
-                return "stop"
-        return "length" if sequence.generated == sequence.request.spec.max_tokens else None
-
-    def _jump(
-        self, sequence: SequenceState, matcher: Matcher, endings: frozenset[int]
-    ) -> tuple[list[int], EndReason | None]:
-        """Take what the constraint forces now, as far as the choice goes.
-
-        Not where logprobs are asked for: the model has not been asked about these tokens yet.
-        """
-        taken: list[int] = []
-        if not self._jump_forward or sequence.request.spec.sampling.top_logprobs is not None:
-            return taken, None
-        for token in self._timed(matcher.forced):
-            if token in endings:
-                return taken, "stop"
-            taken.append(token)
-            self._scheduler.counters.forced_tokens += 1
-            end = self._take(sequence, token, matcher)
-            if end:
-                return taken, end
-        return taken, None
-
-    def _timed(self, ask: Callable[[], _T]) -> _T:
-        """What a matcher says, its time counted."""
-        began = self._clock()
-        answer = ask()
-        self.times.masks += self._clock() - began
-        return answer
 
     def _end(self, sequence: SequenceState, reason: EndReason, delta: TokenDelta | None) -> Emitted:
         self._drop(sequence)
         return _emitted(sequence, delta, reason)
 
     def _drop(self, sequence: SequenceState) -> None:
-        self._matchers.pop(sequence, None)
-        self._ways_out.forget(sequence)
+        self._drawer.forget(sequence)
         self._scheduler.end(sequence)
         request = sequence.request
         if request.ended:
             self._phases.leave(request.key, "finished", request.generated)
-
-    def _ending_tokens(self, spec: GenerationRequest) -> frozenset[int]:
-        stops = frozenset(spec.stop_token_ids)
-        return stops if spec.ignore_eos else stops | self._eos
 
 
 def _emitted(sequence: SequenceState, delta: TokenDelta | None, end: EndReason | None = None) -> Emitted:
@@ -315,7 +220,7 @@ def _emitted(sequence: SequenceState, delta: TokenDelta | None, end: EndReason |
 
 
 def _backend_slices(planned: PlannedSlice) -> Iterator[Slice]:
-    """A chunk of the prompt as it is; of generated tokens each for itself."""
+    """A chunk of the prompt as it is; of generated and drafted tokens each for itself."""
     sequence, start, end = planned.sequence, planned.start, planned.start + planned.count
     if not planned.generated:
         yield Slice(sequence.tokens[start:end], start, sequence.pages, planned.rows)
@@ -323,6 +228,8 @@ def _backend_slices(planned: PlannedSlice) -> Iterator[Slice]:
     for position in range(start, end):
         is_last = position == len(sequence.tokens) - 1
         yield Slice([sequence.tokens[position]], position, sequence.pages, rows=int(is_last))
+    for position, token in enumerate(planned.drafted, end):
+        yield Slice([token], position, sequence.pages, rows=1)
 
 
 def _portions(rows: Logits, counts: Sequence[int]) -> Iterator[Logits]:

@@ -30,6 +30,8 @@ _NOISE: Final = 0.1
 """By which part of itself a step's time varies for no reason."""
 _SURPRISE: Final = 1.0
 """A step that took longer than foreseen by more than this part of it tells of the machine's other work."""
+_LEAST_DRAFT_PRICE: Final = 0.7
+"""Drafts make steps differ in size, and each such change takes an inference library some milliseconds."""
 _PAUSE_EVERY: Final = 16
 """Steps with prompt tokens in a row, after which one goes without."""
 
@@ -78,6 +80,14 @@ class PrefillPacer:
         self._costs += gain * surprise
         self._covariance -= np.outer(gain, spread)
         self._steps += 1
+
+    def draft_price(self, decodes: int) -> float:
+        """What one more token costs beside this many, as a part of what each of these is worth: 0 to 1."""
+        base, per_decode, _ = self._costs
+        step = base + per_decode * decodes
+        if self._steps < len(_GUESS_S) or step <= 0:
+            return 1.0
+        return min(1.0, max(_LEAST_DRAFT_PRICE, float(per_decode * decodes / step)))
 
     def prompt_tokens(self, decodes: int) -> int:
         """Prompt tokens that the next step may compute beside this many decoding sequences; rarely 0."""

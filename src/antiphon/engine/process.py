@@ -76,6 +76,8 @@ class EngineOptions:
     max_running: int = 64
     jump_forward: bool = True
     """Whether tokens that a constraint forces are taken without drawing them; see `loop.EngineLoop`."""
+    draft_tokens: int = 7
+    """Tokens of a choice that are guessed in a step, at most; see `scheduler.SchedulerOptions`."""
 
     @property
     def module(self) -> str:
@@ -105,6 +107,7 @@ class EngineOptions:
             threads=self.threads,
             max_running=self.max_running,
             jump_forward=self.jump_forward,
+            draft_tokens=self.draft_tokens,
         )
 
 

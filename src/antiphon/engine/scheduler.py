@@ -15,9 +15,10 @@ Invariants:
 
 from bisect import insort
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from antiphon.core.generation import GenerationRequest
+from antiphon.engine.drafts import DraftTerms
 from antiphon.engine.pacing import PacingOptions, PrefillPacer
 from antiphon.engine.pages import PageCopy, PagePool, prefix_names
 from antiphon.engine.prefixes import PrefixCache
@@ -42,6 +43,10 @@ class SchedulerOptions:
     """Those must have spoken for so long."""
     scored_tokens: int = 64
     """Prompt tokens of a step whose logits are read: each costs a row as wide as the vocabulary."""
+    draft_tokens: int = 7
+    """Tokens of a sequence that are guessed in a step at the most; 0: none."""
+    least_tokens: int = 1
+    """A step of fewer takes as long."""
     pacing: PacingOptions = field(default_factory=PacingOptions)
 
 
@@ -52,6 +57,8 @@ class PlannedSlice:
     sequence: SequenceState
     start: int
     count: int
+    drafted: tuple[int, ...] = ()
+    """What may follow these, computed and read in the same step."""
 
     @property
     def generated(self) -> bool:
@@ -68,7 +75,7 @@ class PlannedSlice:
         """Behind how many of its last tokens the logits are needed."""
         request = self.sequence.request
         if self.generated or not request.scoring:
-            return int(self.draws)
+            return int(self.draws) + len(self.drafted)
         return max(0, self.start + self.count - request.scored)
 
 
@@ -80,6 +87,9 @@ class SchedulerCounters:
     cached_tokens: int = 0
     generated_tokens: int = 0
     forced_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    """Of these, the ones that were then drawn."""
     preemptions: int = 0
     begun: int = 0
     """Requests that had their first step."""
@@ -146,12 +156,16 @@ class Scheduler:
         decoding = [s for s in self.running if not s.behind]
         budget = self.pacer.prompt_tokens(len(decoding))
         least = min(budget, self.options.pacing.least)
+        price, drafts = self.pacer.draft_price(len(decoding)), self.options.draft_tokens
+        idle = self.options.least_tokens - len(decoding) if len(decoding) == len(self.running) else 0
+        terms = DraftTerms(drafts, price, free=idle)
         slices = []
         for sequence in decoding:
             # More than one where a constraint has forced some.
             count = min(sequence.uncomputed, 1 + budget)
             if self._hold_pages(sequence, sequence.computed + count):
-                slices.append(PlannedSlice(sequence, sequence.computed, count))
+                drafted = self._draft(sequence, terms) if terms.worthwhile else ()
+                slices.append(PlannedSlice(sequence, sequence.computed, count, drafted))
                 budget -= count - 1
         slices += self._plan_behind(max(budget, least))
         # One that is older than another planned before it may have taken that one's pages.
@@ -165,10 +179,11 @@ class Scheduler:
             sequence.since = self._now
         self._prefixes.publish(sequence, planned.start)
 
-    def scored(self, planned: PlannedSlice) -> None:
-        """The logits that the slice brought of its prompt were read."""
-        request = planned.sequence.request
-        request.scored = max(request.scored, planned.start + planned.count)
+    def accepted(self, planned: PlannedSlice, count: int) -> None:
+        """So many of the drafted tokens were drawn: their KV is that of the sequence."""
+        planned.sequence.computed += count
+        self.counters.drafted_tokens += len(planned.drafted)
+        self.counters.accepted_tokens += count
 
     def fork(self, request: RunningRequest) -> list[PageCopy]:
         """Start the other choices of a request whose first sequence has just finished the prompt.
@@ -199,7 +214,7 @@ class Scheduler:
         """Take a sequence out, wherever it is, and free its pages. Idempotent."""
         if sequence.state is State.RUNNING:
             self.running.remove(sequence)
-            self._release(sequence)
+            _release(self.pool, sequence)
         elif sequence in self.waiting:
             self.waiting.remove(sequence)
         sequence.state = State.ENDED
@@ -307,11 +322,23 @@ class Scheduler:
                 self._preempt((self._preemptible() or self.running)[-1])
         return sequence.state is State.RUNNING
 
+    def _draft(self, sequence: SequenceState, terms: DraftTerms) -> tuple[int, ...]:
+        """Guess what the sequence says next, where that is worth its price and there is room for it."""
+        terms = replace(terms, most=min(terms.most, sequence.unspoken - 1))
+        if sequence.uncomputed > 1 or not terms.worthwhile:
+            return ()
+        drafted = sequence.drafter.propose(terms)
+        missing = _pages_for(len(sequence.tokens) + len(drafted), self.page_tokens) - len(sequence.pages)
+        if missing > self.pool.available:
+            return ()
+        sequence.pages += [self.pool.take() for _ in range(missing)]
+        return drafted
+
     def _preempt(self, sequence: SequenceState) -> None:
         """Give a sequence's pages up; it waits at its old place and computes again what is not found then."""
         self.running.remove(sequence)
         self._prefixes.keep(sequence)
-        self._release(sequence)
+        _release(self.pool, sequence)
         sequence.lost, sequence.computed = max(sequence.lost, sequence.computed), 0
         self._enter(State.WAITING, sequence)
         self.counters.preemptions += 1
@@ -328,11 +355,12 @@ class Scheduler:
         sequence.pages.append(self.pool.take())
         return [PageCopy(first.pages[full], sequence.pages[full])]
 
-    def _release(self, sequence: SequenceState) -> None:
-        """Let go of the pages, last first, so that a prefix outlives what builds on it."""
-        for page in reversed(sequence.pages):
-            self.pool.release(page)
-        sequence.pages = []
+
+def _release(pool: PagePool, sequence: SequenceState) -> None:
+    """Let go of the pages, last first, so that a prefix outlives what builds on it."""
+    for page in reversed(sequence.pages):
+        pool.release(page)
+    sequence.pages = []
 
 
 def _pages_for(tokens: int, page_tokens: int) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from antiphon.core.generation import GenerationRequest
+from antiphon.engine.drafts import Drafter
 
 
 class State(Enum):
@@ -56,6 +57,10 @@ class RunningRequest:
         """Tokens generated so far, for all choices."""
         return sum(sequence.generated for sequence in self.sequences)
 
+    def note_scored(self, positions: int) -> None:
+        """The logits of so many of the prompt's first positions were read."""
+        self.scored = max(self.scored, positions)
+
     @property
     def scoring(self) -> bool:
         """Whether logits of the prompt are still to be read."""
@@ -85,6 +90,7 @@ class SequenceState:
     """How many of its tokens had KV when it was last preempted: so many it computes again."""
     counts: dict[int, int] = field(default_factory=dict)
     """How often each token was generated, for the penalties."""
+    _drafter: Drafter | None = None
 
     @property
     def prompt_len(self) -> int:
@@ -95,6 +101,11 @@ class SequenceState:
     def generated(self) -> int:
         """Tokens generated so far."""
         return len(self.tokens) - self.prompt_len
+
+    @property
+    def unspoken(self) -> int:
+        """Tokens that it may still generate."""
+        return self.request.spec.max_tokens - self.generated
 
     @property
     def uncomputed(self) -> int:
@@ -129,3 +140,12 @@ class SequenceState:
         """Add a generated token."""
         self.tokens.append(token)
         self.counts[token] = self.counts.get(token, 0) + 1
+        if self._drafter is not None:
+            self._drafter.append(token)
+
+    @property
+    def drafter(self) -> Drafter:
+        """Guesses how it goes on; made when first asked for."""
+        if self._drafter is None:
+            self._drafter = Drafter(self.tokens)
+        return self._drafter

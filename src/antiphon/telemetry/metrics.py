@@ -140,6 +140,14 @@ ENGINE: Final[tuple[tuple[Metric, Callable[[EngineStats], float]], ...]] = (
         lambda s: s.preemptions,
     ),
     (
+        Metric("antiphon_engine_drafted_tokens_total", "counter", "Tokens computed as guesses", _MODEL),
+        lambda s: s.drafted_tokens,
+    ),
+    (
+        Metric("antiphon_engine_accepted_tokens_total", "counter", "Of these, the ones that came", _MODEL),
+        lambda s: s.accepted_tokens,
+    ),
+    (
         Metric(
             "antiphon_engine_requests_begun_total", "counter", "Requests that had their first step", _MODEL
         ),
