@@ -142,9 +142,9 @@ async def _serve(
                 )
     except StoreError as error:
         raise StartError(f"store: {error}") from error
-    except EngineUnavailable:
-        name = settings.model[0]
-        raise StartError(f"{name}: the engine cannot load this model (the log says why)") from None
+    except EngineUnavailable as error:
+        unknown = f"{settings.model[0]}: the engine cannot load this model (the log says why)"
+        raise StartError(error.reason or unknown) from None
     except OSError as error:
         raise _cannot_listen(settings.host, settings.port, error) from error
     finally:

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from antiphon import __version__
 from antiphon.config import Settings, cache_folder, hub_options, traces_wanted
 from antiphon.core.generation import ModelInfo
 from antiphon.core.ports import ChatTemplate, Engine, Tokenizer
@@ -279,11 +280,7 @@ def _ray_engine(settings: Settings, model: PreparedModel, kv_cache_bytes: int) -
         StartError: Ray is not installed.
     """
     try:
-        from antiphon.engine.backends.ray.client import (  # Ray is an extra.
-            RayEngine,
-            RayOptions,
-            application_name,
-        )
+        from antiphon.engine.backends.ray.client import RayEngine, RayOptions  # Ray is an extra.
     except ModuleNotFoundError:
         raise StartError("the engine ray is an extra: pip install 'antiphon[ray]'") from None
     least, most = settings.replica_bounds
@@ -297,7 +294,15 @@ def _ray_engine(settings: Settings, model: PreparedModel, kv_cache_bytes: int) -
         kv_cache_type=settings.kv_cache_type,
     )
     options = RayOptions(
-        name=application_name(model.id, (model.digest, own)),
+        name=f"antiphon-{model.id}",
+        facts={
+            "antiphon": __version__,
+            "model": model.digest[:12],
+            "threads": str(cores),
+            "kv_cache_mib": str(own.kv_cache_mib),
+            "kv_cache_type": own.kv_cache_type,
+            "replicas": f"{least}:{most}" if most > least else str(least),
+        },
         address=settings.ray_address or None,
         replicas=least,
         max_replicas=most,

@@ -1,5 +1,6 @@
 """The image and the manifests under deploy/ are valid, and ask the server for what it has."""
 
+import json
 import re
 import shlex
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -107,6 +109,17 @@ def test_documents_are_what_kubernetes_takes(name: str, version: str) -> None:
     ]
     for document in (*known, *templates):
         kubernetes_validate.validate(document, version, strict=True)
+
+
+def test_cluster_is_what_kuberay_takes() -> None:
+    """By the schema of its operator, without a key that it does not know."""
+    schema = json.loads((ROOT / "tests" / "data" / "kuberay-raycluster.json").read_text())
+    (cluster,) = of_kind("RayCluster", "ray")
+    jsonschema.validate(cluster, schema)
+    cluster["spec"]["headGroupSpec"]["rayStartParam"] = {}
+
+    with pytest.raises(jsonschema.ValidationError, match="rayStartParam"):
+        jsonschema.validate(cluster, schema)
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -196,6 +196,8 @@ class EngineUnavailable(ServerError):
     """The engine is starting or restarting; nothing was generated."""
 
     retry_after_s: float = 2.0
+    reason: str = ""
+    """For whoever starts the server, naming a setting; clients are not told."""
 
 
 @dataclass(eq=False)

@@ -11,14 +11,13 @@ error raised, or closed by its owner.
 import asyncio
 import contextlib
 import dataclasses
-import hashlib
 import logging
+import threading
 import time
-from collections.abc import AsyncGenerator, Coroutine
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 import ray
 from ray import serve
 from ray.exceptions import RayError
@@ -28,12 +27,12 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from antiphon.core.errors import AntiphonError, EngineFailed, EngineUnavailable, Overloaded, SchemaRefused
 from antiphon.core.generation import Constraint, EngineStats, GenerationRequest, ModelInfo
 from antiphon.engine import frames
+from antiphon.engine.backends.ray import cluster
 from antiphon.engine.backends.ray.messages import Group, decode_group, decode_report, encode, error_of
-from antiphon.engine.backends.ray.replica import EngineReplica, MakeEngine, info_from
+from antiphon.engine.backends.ray.replica import EngineReplica, MakeEngine, facts_from, info_from
 from antiphon.engine.backends.ray.router import Policy, PrefixRouter, Route
 from antiphon.engine.client import EngineGeneration
 from antiphon.engine.pages import prefix_names
-from antiphon.telemetry.optout import silence_ray
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +43,10 @@ _CHECK_TIMEOUT_S = 15.0
 _REPORT_TIMEOUT_S = 5.0
 _POLL_S = 1.0
 _FORGET_AFTER_S = 15.0
+_LOST_AFTER_S = 30.0
+"""When no replica has said anything for so long, nothing of what they generate will come."""
+_LEAVE_S = 10.0
+_WAIT_S = 5.0
 _CLUSTER_ERRORS = (RayError, RayServeException, TimeoutError)
 
 
@@ -53,6 +56,8 @@ class RayOptions:
 
     name: str
     """Servers that give the same name share the replicas."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What the replicas are made of, by setting; servers that share them agree in it."""
     address: str | None = None
     """Of the cluster to join; None starts one on this machine that ends with this process."""
     replicas: int = 1
@@ -79,7 +84,10 @@ class RayEngine:
         self._make_engine = make_engine
         self.options = options
         self._handle: Any = None
-        self._owns_cluster = False
+        self._joined = False
+        """Ray was not there in this process before; it may be in tests."""
+        self._lost = False
+        """No replica says anything any more."""
         self._info: ModelInfo | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._errands: set[asyncio.Task[None]] = set()
@@ -103,18 +111,52 @@ class RayEngine:
     async def start(self) -> None:
         """Join the cluster and wait until a replica has loaded the model; see `Engine.start`."""
         try:
-            self._handle = await asyncio.to_thread(self._deploy)
-            self._info = info_from(await self._handle.info.remote(route=Route()))
+            try:
+                self._handle = await asyncio.to_thread(self._deploy)
+            finally:
+                cluster.restore_stop_signal()
+            self._info = await self._first_info()
             await self._ask_one()
+        except EngineUnavailable as error:
+            logger.error("%s", error.reason, exc_info=error.__cause__)
+            await self._give_up()
+            raise
         except Exception as error:  # Ray, and what it starts, raise whatever they like.
             logger.error("ray: the replicas cannot be had", exc_info=error)
-            self._handle = None
+            await self._give_up()
             raise EngineUnavailable from None
         self._poll = asyncio.create_task(self._keep_asking(), name="ray reports")
 
+    async def _give_up(self) -> None:
+        handle, self._handle = self._handle, None
+        await self._leave(handle)
+
+    async def _first_info(self) -> ModelInfo:
+        """Wait for a replica that has loaded the model, and tell why there is none yet.
+
+        Raises:
+            EngineUnavailable: there will be none, or it is not as this server was asked for.
+        """
+        asked = asyncio.ensure_future(self._ask_facts())
+        told = ""
+        try:
+            while not (await asyncio.wait([asked], timeout=_WAIT_S))[0]:
+                state = await asyncio.to_thread(cluster.state, self.options.name)
+                if state != told:
+                    logger.warning("ray: waiting for a replica: %s", state or "it loads the model")
+                told = state
+            return await asked
+        finally:
+            asked.cancel()
+
+    async def _ask_facts(self) -> ModelInfo:
+        theirs = facts_from(await self._handle.facts.remote(route=Route()))
+        cluster.check_alike(self.options.name, self.options.facts, theirs)
+        return info_from(await self._handle.info.remote(route=Route()))
+
     def generate(self, request: GenerationRequest) -> EngineGeneration:
         """Send a request on its way; see `Engine.generate`."""
-        if self._handle is None:
+        if self._handle is None or self._lost:
             raise EngineUnavailable
         generation = EngineGeneration(self, request)
         task = asyncio.create_task(self._follow(request, generation), name="ray generation")
@@ -123,7 +165,7 @@ class RayEngine:
 
     async def check(self, constraint: Constraint) -> None:
         """Have a replica compile a constraint; see `Engine.check`."""
-        if self._handle is None:
+        if self._handle is None or self._lost:
             raise EngineUnavailable
         try:
             async with asyncio.timeout(_CHECK_TIMEOUT_S):
@@ -158,11 +200,7 @@ class RayEngine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        with contextlib.suppress(*_CLUSTER_ERRORS):
-            await (
-                handle.shutdown_async()
-            )  # Else it goes on telling of its load, and starts a cluster to tell.
-        await asyncio.to_thread(self._leave)
+        await self._leave(handle)
 
     def forget(self, key: str) -> None:
         """A generation has ended by itself."""
@@ -240,11 +278,19 @@ class RayEngine:
             stream.cancel()
 
     async def _keep_asking(self) -> None:
-        """Hear of every replica in turn, busy or not."""
+        """Hear of every replica in turn, busy or not; end what nothing will be heard of any more."""
+        heard = time.monotonic()
         while True:
             await asyncio.sleep(_POLL_S)
-            with contextlib.suppress(*_CLUSTER_ERRORS):
+            with contextlib.suppress(Exception):  # As long as it is asked, it is known who answers.
                 await self._ask_one()
+            heard = max([heard, *(when for _, when in self._reports.values())])
+            lost = time.monotonic() - heard > _LOST_AFTER_S
+            if lost and not self._lost:
+                logger.error("ray: no replica has answered for %.0f s", _LOST_AFTER_S)
+                for task in self._tasks.values():
+                    task.cancel()
+            self._lost = lost
 
     async def _ask_one(self) -> None:
         async with asyncio.timeout(_REPORT_TIMEOUT_S):
@@ -253,21 +299,30 @@ class RayEngine:
 
     def _deploy(self) -> Any:
         """The handle of the replicas, deployed if they are not. Blocks."""
-        options = self.options
         if not ray.is_initialized():
-            self._owns_cluster = True
-            _join(options.address)
-        serve.start(proxy_location="Disabled")
-        if options.name in serve.status().applications:
-            return serve.get_app_handle(options.name)
-        return serve.run(self._deployment(), name=options.name, route_prefix=None)
+            cluster.join(self.options.address)
+            self._joined = True
+        return cluster.replicas(self.options.name, self._deployment)
 
-    def _leave(self) -> None:
-        """Others may go on with the replicas of a cluster that was joined. Blocks."""
-        if self._owns_cluster:
-            ray.shutdown()
-        elif self.options.address is None:
-            serve.delete(self.options.name)
+    async def _leave(self, handle: Any) -> None:
+        """Others may go on with the replicas; a cluster that is this process's own ends.
+
+        One that is gone already cannot be left in order: it is not waited for.
+        """
+        thread = threading.Thread(target=self._part, args=(handle,), daemon=True, name="ray leaving")
+        thread.start()
+        await asyncio.to_thread(thread.join, _LEAVE_S)
+        if thread.is_alive():
+            logger.warning("ray: the cluster does not answer: left without a word")
+
+    def _part(self, handle: Any) -> None:
+        with contextlib.suppress(Exception):  # A cluster that is gone may answer anything.
+            if handle is not None:
+                handle.shutdown()  # Else it goes on telling of its load, and starts a cluster to tell.
+            if self._joined:
+                ray.shutdown()
+            elif self.options.address is None and handle is not None:
+                serve.delete(self.options.name)
 
     def _deployment(self) -> Any:
         options = self.options
@@ -296,31 +351,7 @@ class RayEngine:
                 request_router_class=PrefixRouter, request_router_kwargs={"policy": options.policy}
             ),
             **scale,
-        ).bind(self._make_engine, max(1, options.cpus))
-
-
-def _join(address: str | None, attempts: int = 3) -> None:
-    """Join a cluster, or start one. On a busy machine Ray's processes may miss deadlines of its own."""
-    silence_ray()
-    try:
-        ray.init(
-            address=address or "local",  # Without one Ray would join any cluster it finds on the machine.
-            namespace="antiphon",
-            include_dashboard=False if address is None else None,
-            log_to_driver=False,
-            configure_logging=False,
-        )
-    except Exception:  # Ray raises bare ones.
-        ray.shutdown()
-        if attempts == 1:
-            raise
-        _join(address, attempts - 1)
-
-
-def application_name(model_id: str, facts: object) -> str:
-    """The name under which servers whose replicas would be alike in these facts find each other's."""
-    digest = hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:12]
-    return f"antiphon-{model_id}-{digest}"
+        ).bind(self._make_engine, max(1, options.cpus), dict(options.facts))
 
 
 def _sum_of(reports: list[EngineStats]) -> EngineStats:

@@ -6,7 +6,7 @@ replica when its engine stays down, and hands requests to others while it drains
 Invariant: a call that is cancelled or whose caller is gone cancels its generation.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
 import msgspec
@@ -38,13 +38,15 @@ _encode_info = msgspec.msgpack.Encoder().encode
 class EngineReplica:
     """The body of the deployment. The keyword `route` of its calls is for the router alone."""
 
-    async def __init__(self, make_engine: MakeEngine, cpus: int) -> None:  # type: ignore[misc]  # Ray awaits it.
-        """Load the model; the engine has so many cores.
+    async def __init__(  # type: ignore[misc]  # Ray awaits it.
+        self, make_engine: MakeEngine, cpus: int, facts: Mapping[str, str]
+    ) -> None:
+        """Load the model; the engine has so many cores, `facts` are what servers ask it for.
 
         Raises:
             EngineUnavailable: it could not be loaded; Ray tries again, and gives up after a few times.
         """
-        self._engine, self._cpus = make_engine(), cpus
+        self._engine, self._cpus, self._facts = make_engine(), cpus, facts
         await self._engine.start()
         self._name = serve.get_replica_context().replica_id.unique_id
         self._running: dict[str, Generation] = {}
@@ -52,6 +54,10 @@ class EngineReplica:
     async def info(self, *, route: Route) -> bytes:
         """The model's facts."""
         return _encode_info(self._engine.info)
+
+    async def facts(self, *, route: Route) -> bytes:
+        """What the replicas were deployed with, by setting."""
+        return encode(self._facts)
 
     async def generate(self, request: bytes, *, route: Route) -> AsyncGenerator[bytes, None]:
         """Groups of events until the last choice has ended."""
@@ -102,3 +108,8 @@ class EngineReplica:
 def info_from(data: bytes) -> ModelInfo:
     """What `info` returned."""
     return msgspec.msgpack.decode(data, type=ModelInfo)
+
+
+def facts_from(data: bytes) -> dict[str, str]:
+    """What `facts` returned."""
+    return msgspec.msgpack.decode(data, type=dict[str, str])
