@@ -1,7 +1,8 @@
-"""`python -m bench plan simulate | size | report`."""
+"""`python -m bench plan simulate | size | route | report`."""
 
 import argparse
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from rich.console import Console
@@ -9,19 +10,23 @@ from rich.console import Console
 from bench import results
 from bench.micro.kept import Kept, write
 from bench.planning.replica import Engine
-from bench.planning.report import Simulated, write_report
+from bench.planning.report import Routed, Simulated, write_report, write_routes
 from bench.planning.routing import OURS, POLICIES
 from bench.planning.steps import fit
 from bench.planning.sweep import (
+    ROUTED,
     SIZES,
     Planner,
     borne_by_policy,
     latency_over_load,
+    policies_over_load,
     policies_over_replicas,
 )
 from bench.planning.traffic import SHAPES
 from bench.planning.validation import compare
 from bench.results import FOLDER, Results
+
+Found = TypeVar("Found")
 
 _PART = "planning"
 _PAGES = 1455
@@ -31,7 +36,7 @@ _PAGE_TOKENS = 32
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """The subcommands, each with its function in `command`."""
-    commands = parser.add_subparsers(required=True, metavar="simulate | size | report")
+    commands = parser.add_subparsers(required=True, metavar="simulate | size | route | report")
     simulated = commands.add_parser("simulate", help="latency over load, policies over up to 1,000 replicas")
     simulated.set_defaults(command=_simulate)
     simulated.add_argument("--most", type=int, default=max(SIZES), help="replicas (%(default)s)")
@@ -42,7 +47,9 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     size.add_argument("--policy", choices=POLICIES, default=OURS)
     size.add_argument("--core-hour", type=float, default=0.0, metavar="PRICE", help="of one core for an hour")
     size.add_argument("--slower", type=float, default=1.0, help="every step takes so many times as long")
-    for command in (simulated, size):
+    route = commands.add_parser("route", help="policies that follow the cache, over load")
+    route.set_defaults(command=_route)
+    for command in (simulated, size, route):
         command.add_argument(
             "--steps", type=Path, metavar="FILE", help="results with micro-benchmarks (the newest)"
         )
@@ -88,6 +95,20 @@ def _simulate(options: argparse.Namespace, console: Console) -> None:
     console.print(f"Written to {write('simulated', 'one to many replicas, by policy', found, _PART)}")
 
 
+def _route(options: argparse.Namespace, console: Console) -> None:
+    file, _, engine = _engine(options)
+    planner = Planner(engine, options.first_token_s)
+    rates = {row.shape: row.sessions_per_s for row in _newest("simulated", Simulated)[1].borne}
+    rows = []
+    for shape, sizes in ROUTED.items():
+        for replicas in sizes:
+            for row in policies_over_load(planner, shape, rates[shape], replicas):
+                rows.append(row)
+                console.print(f"{row.shape} {row.replicas} {row.policy}: {row.outcome}", markup=False)
+    found = Routed(file.name, rates, rows)
+    console.print(f"Written to {write('routed', 'policies that follow the cache, over load', found, _PART)}")
+
+
 def _size(options: argparse.Namespace, console: Console) -> None:
     _, measured, engine = _engine(options)
     slower = Engine(engine.times.slower(options.slower), engine.pages, engine.page_tokens)
@@ -109,13 +130,18 @@ def _size(options: argparse.Namespace, console: Console) -> None:
 
 
 def _report(options: argparse.Namespace, console: Console) -> None:
-    file = max((FOLDER / _PART).glob("*-simulated.json"), default=None)
+    name, found = _newest("simulated", Simulated)
+    write_report(found, results.load(FOLDER / found.steps), name)
+    console.print(f"Written to {write_routes(*reversed(_newest('routed', Routed)))}")
+
+
+def _newest(name: str, kind: type[Found]) -> tuple[str, Found]:
+    """The newest results of this name, and in which file below the results' folder they are."""
+    file = max((FOLDER / _PART).glob(f"*-{name}.json"), default=None)
     if file is None:
-        raise SystemExit("nothing is simulated yet: run `python -m bench plan simulate` first")
+        raise SystemExit(f"nothing is {name} yet: run `python -m bench plan simulate` first, then `route`")
     kept = msgspec.json.decode(file.read_bytes(), type=Kept)
-    found = msgspec.convert(kept.found, Simulated)
-    page = write_report(found, results.load(FOLDER / found.steps), f"planning/{file.name}")
-    console.print(f"Written to {page}")
+    return f"{_PART}/{file.name}", msgspec.convert(kept.found, kind)
 
 
 def _engine(options: argparse.Namespace) -> tuple[Path, Results, Engine]:

@@ -41,6 +41,35 @@ class Simulated:
     """The most that several replicas take under each policy."""
 
 
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What `plan route` found."""
+
+    steps: str
+    rates: dict[str, float]
+    """Sessions a second that one replica bears, by shape."""
+    rows: list[Row]
+
+
+def write_routes(found: Routed, name: str, page: Path = PAGE) -> Path:
+    """Put the table of routing over load into the page."""
+    rows = [
+        [
+            row.shape,
+            str(row.replicas),
+            f"{row.sessions_per_s / row.replicas / found.rates[row.shape]:.2f}",
+            row.policy,
+            *_cells(row.outcome),
+        ]
+        for row in found.rows
+    ]
+    headings = ["shape", "replicas", "load", "policy", "tokens/s", "first token p50", "p95", "p99"]
+    table = markdown_table([*headings, "cached", "busiest"], rows)
+    text = fill(page.read_text(encoding="utf-8"), "routes", f"`bench/results/{name}`:\n\n{table}")
+    page.write_text(text, encoding="utf-8")
+    return page
+
+
 def write_report(found: Simulated, measured: Results, name: str, page: Path = PAGE) -> Path:
     """Put the tables and plots into the page."""
     load, hits, tails = (
@@ -158,18 +187,21 @@ def _cells(outcome: Outcome) -> list[str]:
 
 
 def _borne(found: Simulated) -> str:
-    ours = {row.shape: row.sessions_per_s for row in found.by_policy if row.policy == OURS}
+    ours = {(row.shape, row.replicas): row.sessions_per_s for row in found.by_policy if row.policy == OURS}
     rows = [
         [
             row.shape,
+            str(row.replicas),
             row.policy,
             f"{row.outcome.requests_per_s:.1f}",
             f"{row.outcome.hit_rate:.0%}",
-            f"{ours[row.shape] / row.sessions_per_s:.2f}",
+            f"{ours[row.shape, row.replicas] / row.sessions_per_s:.2f}",
         ]
         for row in found.by_policy
     ]
-    return markdown_table(["shape", "policy", "requests/s", "cached", "machines for one of ours"], rows)
+    return markdown_table(
+        ["shape", "replicas", "policy", "requests/s", "cached", "machines for one of ours"], rows
+    )
 
 
 def _ms(seconds: float | None) -> str:

@@ -9,12 +9,16 @@ from bench.planning.routing import OURS, POLICIES
 from bench.planning.simulate import Outcome, Setup, simulate
 from bench.planning.traffic import SHAPES, Shape, sessions
 
-SIZES = (1, 4, 16, 64, 250, 1000)
+SIZES = (1, 2, 4, 16, 64, 250, 1000)
 LOADS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
 """Shares of what a replica bears."""
+OVERLOADS = (0.75, 2.0, 3.0)
+ROUTED = {"chat": (2, 4, 16, 64), "documents": (4, 16)}
+"""Replicas for which routing is compared over load, by shape."""
 _PLANNED = 0.75
 """The share at which policies are compared: nobody plans for the brink."""
-_COMPARED = 4
+_COMPARED = {"chat": (2, 4), "documents": (4,)}
+"""Replicas for which it is found how much they bear, by shape: each takes minutes."""
 _REQUESTS = 300
 _FEW_REQUESTS = 40
 """What a run has at the least, in all and for each replica."""
@@ -133,11 +137,19 @@ def policies_over_replicas(planner: Planner, shape: str, rate: float, most: int)
             yield planner.run(shape, policy, replicas, _PLANNED * rate * replicas)
 
 
+def policies_over_load(planner: Planner, shape: str, rate: float, replicas: int) -> Iterator[Row]:
+    """Those that follow the cache, at what nobody plans for too. `rate` is what one replica bears."""
+    for share in OVERLOADS:
+        for policy in ("session hash", "prefix hash", OURS):
+            yield planner.run(shape, policy, replicas, share * rate * replicas)
+
+
 def borne_by_policy(planner: Planner, shape: str, limit_s: float) -> Iterator[Row]:
-    """What four replicas bear under each policy; of one that is never in time, nothing."""
-    for policy in POLICIES:
-        with suppress(ValueError):
-            yield planner.bears(shape, policy, _COMPARED, limit_s)
+    """What some replicas bear under each policy; of one that is never in time, nothing."""
+    for replicas in _COMPARED[shape]:
+        for policy in POLICIES:
+            with suppress(ValueError):
+                yield planner.bears(shape, policy, replicas, limit_s)
 
 
 def _talk_s(shape: Shape) -> float:

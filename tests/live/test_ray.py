@@ -35,6 +35,8 @@ pytestmark = [
 ]
 
 PATIENCE_S = 90.0
+TURN_PAGES = 8
+"""Worth more than one request of which the router has not heard yet that it has ended."""
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +162,7 @@ async def cached_tokens(cluster: Any, policy: Literal["prefix", "random"]) -> in
     try:
         for turn in range(1, 5):
             for talk in range(6):
-                asked = GenerationRequest(uuid4().hex, tuple([talk] * turn * 2 * PAGE_TOKENS), 1)
+                asked = GenerationRequest(uuid4().hex, tuple([talk] * turn * TURN_PAGES * PAGE_TOKENS), 1)
                 events = await answer(routed, asked)
                 assert not isinstance(events, EngineFailed)
                 cached += sum(event.cached_tokens for event in events if isinstance(event, ChoiceEnd))
@@ -174,7 +176,7 @@ async def test_prefix_routing_finds_everything_and_random_routing_does_not(
     engine: RayEngine, cluster: Any
 ) -> None:
     """Each later turn begins with all of the turn before it."""
-    everything = 6 * (1 + 2 + 3) * 2 * PAGE_TOKENS
+    everything = 6 * (1 + 2 + 3) * TURN_PAGES * PAGE_TOKENS
 
     assert await cached_tokens(cluster, "prefix") == everything
     assert await cached_tokens(cluster, "random") < everything

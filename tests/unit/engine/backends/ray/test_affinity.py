@@ -1,4 +1,4 @@
-"""Where prompts are sent: after their cache, unless that is far busier."""
+"""Where prompts are sent: after their cache, by what it saves and how busy its holders are."""
 
 from collections.abc import Sequence
 
@@ -17,14 +17,14 @@ def names(*parts: str) -> list[bytes]:
 
 
 def test_prompt_goes_where_its_beginning_is() -> None:
-    """The longest beginning wins."""
+    """The longest beginning wins; of those that hold as much, any."""
     affinity = PrefixAffinity()
     affinity.record(names("1", "12"), "b")
     affinity.record(names("1", "13"), "c")
 
     assert affinity.rank(names("1", "12", "123"), IDLE)[0] == "b"
     assert affinity.rank(names("1", "13"), IDLE)[0] == "c"
-    assert affinity.rank(names("1", "14"), IDLE)[0] == "c"
+    assert affinity.rank(names("1", "14"), IDLE)[2] == "a"
 
 
 def test_unknown_prompt_goes_to_the_least_busy() -> None:
@@ -41,13 +41,39 @@ def test_unknown_prompts_spread_over_idle_replicas_alike_in_every_process() -> N
     assert set(first) == set(IDLE)
 
 
-@pytest.mark.parametrize(("load", "chosen"), [(4, "b"), (5, "a")])
-def test_busy_holder_is_passed_over(load: int, chosen: str) -> None:
-    """From `slack` requests more than the least busy on."""
-    affinity = PrefixAffinity(slack=4)
-    affinity.record(names("1"), "b")
+@pytest.mark.parametrize(
+    ("pages", "load", "kept"),
+    [(4, 1, False), (6, 1, True), (14, 3, False), (16, 3, False), (15, 2, True), (200, 4, False)],
+)
+def test_cache_is_worth_a_fifth_of_a_request_a_page(pages: int, load: int, kept: bool) -> None:
+    """And less than three of them at the most, however long the prompt is, where there is little to do."""
+    affinity = PrefixAffinity(page_worth=0.2, most_worth=2.9)
+    prompt = [str(page).encode() for page in range(pages)]
+    affinity.record(prompt, "b")
 
-    assert affinity.rank(names("1"), {"a": 0, "b": load})[0] == chosen
+    idle = dict.fromkeys("acdefgh", 0)
+    assert (affinity.rank(prompt, {**idle, "b": load})[0] == "b") is kept
+
+
+def test_lead_grows_with_the_load() -> None:
+    """Three requests more are little where each has twenty."""
+    affinity = PrefixAffinity()
+    affinity.record(names("1", "2", "3"), "b")
+
+    assert affinity.rank(names("1", "2", "3"), {"a": 0, "b": 3})[0] == "a"
+    assert affinity.rank(names("1", "2", "3"), {"a": 20, "b": 23})[0] == "b"
+
+
+def test_popular_beginning_is_known_of_several_replicas() -> None:
+    """The least busy of those that hold it, and one that holds more of the prompt before those."""
+    affinity = PrefixAffinity()
+    system = [str(page).encode() for page in range(20)]
+    affinity.record(system, "b")
+    affinity.record([*system, *names("x", "y", "z", "u", "v", "w")], "c")
+
+    assert affinity.rank(system, {"a": 0, "b": 2, "c": 1})[0] == "c"
+    assert affinity.rank(system, {"a": 0, "b": 1, "c": 2})[0] == "b"
+    assert affinity.rank([*system, *names("x", "y", "z", "u", "v", "w")], {"a": 0, "b": 1, "c": 2})[0] == "c"
 
 
 def test_replica_that_is_gone_is_not_missed() -> None:
@@ -80,10 +106,11 @@ def test_ranking_names_each_replica_once_and_bounds_the_lead(
     history: Sequence[tuple[list[bytes], str]], prompt: list[bytes], loads: dict[str, int]
 ) -> None:
     """Whatever was sent before."""
-    affinity = PrefixAffinity(slack=4)
+    affinity = PrefixAffinity(most_worth=2.0)
     for earlier, replica in history:
         affinity.record(earlier, replica)
     ranking = affinity.rank(prompt, loads)
 
     assert sorted(ranking) == sorted(loads)
-    assert loads[ranking[0]] <= min(loads.values()) + 4
+    mean = sum(loads.values()) / len(loads)
+    assert loads[ranking[0]] <= min(loads.values()) + 2 * max(1, mean) + 1e-9
