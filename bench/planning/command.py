@@ -132,7 +132,8 @@ def _size(options: argparse.Namespace, console: Console) -> None:
 def _report(options: argparse.Namespace, console: Console) -> None:
     name, found = _newest("simulated", Simulated)
     write_report(found, results.load(FOLDER / found.steps), name)
-    console.print(f"Written to {write_routes(*reversed(_newest('routed', Routed)))}")
+    routed_name, routed = _newest("routed", Routed)
+    console.print(f"Written to {write_routes(routed, routed_name)}")
 
 
 def _newest(name: str, kind: type[Found]) -> tuple[str, Found]:

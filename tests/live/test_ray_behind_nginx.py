@@ -141,6 +141,12 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+def until_more(answered: list[int]) -> None:
+    """Wait until every client has had another answer."""
+    before = list(answered)
+    until(lambda: all(now > then for now, then in zip(answered, before, strict=True)))
+
+
 def test_both_servers_use_the_same_engines_and_find_what_either_stored(pair: Pair) -> None:
     """Though they were started at once: each engine was deployed once, and answers alike for both."""
     assert len(replica_processes()) == 2
@@ -168,8 +174,7 @@ def test_restart_of_either_server_fails_no_stream_and_keeps_the_engines(origin: 
                 first = next(long)
                 assert pair.restart(place, signal.SIGTERM) == 0
                 assert text_of([first, *long]).startswith(expected)
-            before = list(answered)
-            until(lambda before=before: all(now > then for now, then in zip(answered, before, strict=True)))
+            until_more(answered)
 
     assert failures == []
     assert set(replica_processes()) == engines
