@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from antiphon import __version__
 from antiphon.config import Settings, cache_folder, hub_options, traces_wanted
 from antiphon.core.generation import ModelInfo
 from antiphon.core.ports import ChatTemplate, Engine, Tokenizer
@@ -296,7 +296,7 @@ def _ray_engine(settings: Settings, model: PreparedModel, kv_cache_bytes: int) -
     options = RayOptions(
         name=f"antiphon-{model.id}",
         facts={
-            "antiphon": __version__,
+            "antiphon": version("antiphon"),
             "model": model.digest[:12],
             "threads": str(cores),
             "kv_cache_mib": str(own.kv_cache_mib),
