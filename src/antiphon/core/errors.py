@@ -25,7 +25,7 @@
 Facts never hold secrets, paths or texts of other exceptions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class AntiphonError(Exception):
@@ -196,7 +196,7 @@ class EngineUnavailable(ServerError):
     """The engine is starting or restarting; nothing was generated."""
 
     retry_after_s: float = 2.0
-    reason: str = ""
+    reason: str = field(default="", kw_only=True)
     """For whoever starts the server, naming a setting; clients are not told."""
 
 
