@@ -25,7 +25,7 @@ from tests import vllm_server
 from tests.free_port import free_port
 from tests.live.command import antiphon
 from tests.live.server_process import ServerProcess, running
-from tests.live.vllm_api import SCHEMA, VllmApi, ask, client, held, stream, texts
+from tests.live.vllm_api import LONG, SCHEMA, VllmApi, ask, client, held, stream, texts
 from tests.tiny_models import write_tiny_model
 
 pytest.importorskip("vllm")
@@ -108,22 +108,12 @@ class TestVllmByUrl(VllmApi):
 
         assert refused.value.param == param
 
-    @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-    def test_schema_that_only_the_server_refuses_is_refused(self, client: OpenAI, streamed: bool) -> None:
-        """vLLM takes 64 levels of nesting; our own engine takes more."""
-        schema: dict[str, Any] = {"type": "integer"}
-        for _ in range(34):
-            schema = {
-                "type": "object",
-                "properties": {"a": schema},
-                "required": ["a"],
-                "additionalProperties": False,
-            }
-        with pytest.raises(openai.BadRequestError) as refused:
-            ask(client, response_format=held(schema), stream=streamed)
+    def test_cached_tokens_are_told(self, client: OpenAI) -> None:
+        """vLLM tells them behind the last token, which is too late: none are told."""
+        usages = [ask(client, LONG, max_completion_tokens=1).usage for _ in range(2)]
+        details = [usage.prompt_tokens_details for usage in usages if usage]
 
-        assert refused.value.param == "response_format"
-        assert "the vLLM server of this engine refuses it" in refused.value.message
+        assert [each.cached_tokens for each in details if each] == [0, 0]
 
     def test_leaving_client_frees_the_server(self, client: OpenAI, backend: Backend) -> None:
         """Both choices of a stream that nobody reads any more."""

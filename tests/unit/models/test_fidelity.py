@@ -111,8 +111,7 @@ def test_prepared_model_agrees_with_the_file(model: TinyModel, cache_dir: Path, 
 def test_paged_attention_holds_windows(architecture: str, cache_dir: Path, tmp_path: Path) -> None:
     """A text many times as long as the window, in one slice, in several and token by token.
 
-    A thousandth of a nat is what keys and values in the type of compute cost; a window that is one
-    position off costs a hundred times as much.
+    A thousandth of a nat is what keys and values in the type of compute cost.
     """
     model = TinyModel(
         architecture,
