@@ -160,6 +160,7 @@ async def cached_tokens(cluster: Any, policy: Literal["prefix", "random"]) -> in
     routed, cached = RayEngine(remembering_engine, options), 0
     await routed.start()
     try:
+        await until_running(options.name, 2)
         for turn in range(1, 5):
             for talk in range(6):
                 asked = GenerationRequest(uuid4().hex, tuple([talk] * turn * TURN_PAGES * PAGE_TOKENS), 1)

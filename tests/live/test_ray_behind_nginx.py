@@ -68,6 +68,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, cluster: Any, postgres: Postg
     try:
         for server in pair.servers:
             server.wait_until_ready()
+        until(lambda: len(replica_processes()) == 2)  # Servers are ready with the first.
         yield pair
     finally:
         for server in pair.servers:

@@ -1,5 +1,6 @@
 """`antiphon serve --engine ray`: the same API, answered by real replicas."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -99,6 +100,9 @@ def test_prompts_go_where_their_beginning_is_cached(client: OpenAI) -> None:
 def test_answers_go_on_when_replicas_are_killed(client: OpenAI) -> None:
     """One dies with what it generates; the client's own retries find the other."""
     before = ask(client, "Hello", seed=1)
+    deadline = time.monotonic() + 120
+    while len(replica_processes()) < 2 and time.monotonic() < deadline:  # It is ready with the first.
+        time.sleep(0.2)
     kill(replica_processes()[:1])
 
     assert [ask(client, "Hello", seed=1) for _ in range(6)] == [before] * 6

@@ -56,8 +56,6 @@ class RayOptions:
 
     name: str
     """Servers that give the same name share the replicas."""
-    facts: Mapping[str, str] = field(default_factory=dict)
-    """What the replicas are made of, by setting; servers that share them agree in it."""
     address: str | None = None
     """Of the cluster to join; None starts one on this machine that ends with this process."""
     replicas: int = 1
@@ -74,6 +72,8 @@ class RayOptions:
     """Requests that wait for a replica here; more are refused."""
     drain_s: float = 30.0
     policy: Policy = "prefix"
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What the replicas are made of, by setting; servers that share them agree in it."""
 
 
 class RayEngine:
@@ -115,44 +115,17 @@ class RayEngine:
                 self._handle = await asyncio.to_thread(self._deploy)
             finally:
                 cluster.restore_stop_signal()
-            self._info = await self._first_info()
+            self._info = await _first_info(self._handle, self.options)
             await self._ask_one()
         except EngineUnavailable as error:
             logger.error("%s", error.reason, exc_info=error.__cause__)
-            await self._give_up()
+            await self._leave(self._handle)
             raise
         except Exception as error:  # Ray, and what it starts, raise whatever they like.
             logger.error("ray: the replicas cannot be had", exc_info=error)
-            await self._give_up()
+            await self._leave(self._handle)
             raise EngineUnavailable from None
         self._poll = asyncio.create_task(self._keep_asking(), name="ray reports")
-
-    async def _give_up(self) -> None:
-        handle, self._handle = self._handle, None
-        await self._leave(handle)
-
-    async def _first_info(self) -> ModelInfo:
-        """Wait for a replica that has loaded the model, and tell why there is none yet.
-
-        Raises:
-            EngineUnavailable: there will be none, or it is not as this server was asked for.
-        """
-        asked = asyncio.ensure_future(self._ask_facts())
-        told = ""
-        try:
-            while not (await asyncio.wait([asked], timeout=_WAIT_S))[0]:
-                state = await asyncio.to_thread(cluster.state, self.options.name)
-                if state != told:
-                    logger.warning("ray: waiting for a replica: %s", state or "it loads the model")
-                told = state
-            return await asked
-        finally:
-            asked.cancel()
-
-    async def _ask_facts(self) -> ModelInfo:
-        theirs = facts_from(await self._handle.facts.remote(route=Route()))
-        cluster.check_alike(self.options.name, self.options.facts, theirs)
-        return info_from(await self._handle.info.remote(route=Route()))
 
     def generate(self, request: GenerationRequest) -> EngineGeneration:
         """Send a request on its way; see `Engine.generate`."""
@@ -307,22 +280,16 @@ class RayEngine:
     async def _leave(self, handle: Any) -> None:
         """Others may go on with the replicas; a cluster that is this process's own ends.
 
-        One that is gone already cannot be left in order: it is not waited for.
+        Another's that is gone already cannot be left in order: it is not waited for.
         """
-        thread = threading.Thread(target=self._part, args=(handle,), daemon=True, name="ray leaving")
+        self._handle = None
+        own = self.options.address is None
+        application = self.options.name if own and not self._joined else None
+        thread = threading.Thread(target=_part, args=(handle, application, self._joined), daemon=True)
         thread.start()
-        await asyncio.to_thread(thread.join, _LEAVE_S)
+        await asyncio.to_thread(thread.join, None if own else _LEAVE_S)
         if thread.is_alive():
             logger.warning("ray: the cluster does not answer: left without a word")
-
-    def _part(self, handle: Any) -> None:
-        with contextlib.suppress(Exception):  # A cluster that is gone may answer anything.
-            if handle is not None:
-                handle.shutdown()  # Else it goes on telling of its load, and starts a cluster to tell.
-            if self._joined:
-                ray.shutdown()
-            elif self.options.address is None and handle is not None:
-                serve.delete(self.options.name)
 
     def _deployment(self) -> Any:
         options = self.options
@@ -352,6 +319,42 @@ class RayEngine:
             ),
             **scale,
         ).bind(self._make_engine, max(1, options.cpus), dict(options.facts))
+
+
+async def _first_info(handle: Any, options: RayOptions) -> ModelInfo:
+    """Wait for a replica that has loaded the model, and tell why there is none yet.
+
+    Raises:
+        EngineUnavailable: there will be none, or it is not as this server was asked for.
+    """
+    asked = asyncio.ensure_future(_ask_facts(handle, options))
+    told = ""
+    try:
+        while not (await asyncio.wait([asked], timeout=_WAIT_S))[0]:
+            state = await asyncio.to_thread(cluster.state, options.name)
+            if state != told:
+                logger.warning("ray: waiting for a replica: %s", state or "it loads the model")
+            told = state
+        return await asked
+    finally:
+        asked.cancel()
+
+
+async def _ask_facts(handle: Any, options: RayOptions) -> ModelInfo:
+    theirs = facts_from(await handle.facts.remote(route=Route()))
+    cluster.check_alike(options.name, options.facts, theirs)
+    return info_from(await handle.info.remote(route=Route()))
+
+
+def _part(handle: Any, application: str | None, joined: bool) -> None:
+    """Leave a cluster that this process joined; else delete the application, if it is named."""
+    with contextlib.suppress(Exception):  # A cluster that is gone may answer anything.
+        if handle is not None:
+            handle.shutdown()  # Else it goes on telling of its load, and starts a cluster to tell.
+        if joined:
+            ray.shutdown()
+        elif application is not None and handle is not None:
+            serve.delete(application)
 
 
 def _sum_of(reports: list[EngineStats]) -> EngineStats:
