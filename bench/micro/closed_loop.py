@@ -61,6 +61,7 @@ def _note(outcomes: list[Outcome], records: dict[str, Record]) -> int:
             continue
         if outcome.delta is not None:
             record.arrivals.setdefault(0, []).append(now)
+            record.usage_tokens += len(outcome.delta.token_ids)
         if outcome.end is not None:
             record.ended = now
             ended += 1
