@@ -189,9 +189,10 @@ def test_grammar_the_server_refuses_is_refused_before_the_answer(
     ],
 )
 def test_what_a_server_cannot_do_exactly_is_refused_by_name(
-    client: OpenAI, changes: dict[str, Any], param: str
+    client: OpenAI, alter: Alter, changes: dict[str, Any], param: str
 ) -> None:
-    """Before anything is asked of it."""
+    """Though it holds the schema, which is remembered."""
+    alter(say=lambda body: GOOD)
     with pytest.raises(openai.BadRequestError) as refused:
         ask(client, **changes)
 
