@@ -24,9 +24,9 @@ from bench.servers.peer import Model
 from bench.workloads import make
 
 _THREADS: Final = 2
-_ROUNDS: Final = 5
+_ROUNDS: Final = 3
 _DRAFT_TOKENS: Final = 7
-_TOKENS: Final = 96
+_TOKENS: Final = 64
 _CODE: Final = """def area(width, height):
     return width * height
 

@@ -31,7 +31,9 @@ _NOISE: Final = 0.1
 _SURPRISE: Final = 1.0
 """A step that took longer than foreseen by more than this part of it tells of the machine's other work."""
 _LEAST_DRAFT_PRICE: Final = 0.7
-"""Drafts make steps differ in size, and each such change takes an inference library some milliseconds."""
+_LEAST_DRAFT_PRICE_BESIDE: Final = 0.85
+"""Drafts make steps differ in size, and each such change takes an inference library some milliseconds;
+beside others, everybody's."""
 _PAUSE_EVERY: Final = 16
 """Steps with prompt tokens in a row, after which one goes without."""
 
@@ -87,7 +89,8 @@ class PrefillPacer:
         step = base + per_decode * decodes
         if self._steps < len(_GUESS_S) or step <= 0:
             return 1.0
-        return min(1.0, max(_LEAST_DRAFT_PRICE, float(per_decode * decodes / step)))
+        least = _LEAST_DRAFT_PRICE if decodes == 1 else _LEAST_DRAFT_PRICE_BESIDE
+        return min(1.0, max(least, float(per_decode * decodes / step)))
 
     def prompt_tokens(self, decodes: int) -> int:
         """Prompt tokens that the next step may compute beside this many decoding sequences; rarely 0."""
