@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from antiphon.core.generation import GenerationRequest, SamplingParams
 from antiphon.core.messages import Message
-from antiphon.engine.loop import Emitted
 from antiphon.models.chat_template import load_chat_template
 from antiphon.models.tokenizer import load_tokenizer
 from antiphon.text.prompt import encode_prompt
@@ -76,24 +75,16 @@ class Bench:
 
     def round(self, case: Case, draft_tokens: int) -> tuple[dict[str, Any], list[list[int]]]:
         """Tokens per second, steps and drafts; and the answers."""
-        scheduler, loop = self.rig.scheduler, self.rig.loop
+        scheduler = self.rig.scheduler
         scheduler.options = replace(scheduler.options, draft_tokens=draft_tokens)
         drafted, accepted = scheduler.counters.drafted_tokens, scheduler.counters.accepted_tokens
         specs = self._requests(case)
         answers: dict[str, list[int]] = {spec.id: [] for spec in specs}
-        todo, running, steps = iter(specs), 0, 0
-        began = time.perf_counter()
-        while True:
-            while running < case.concurrency and (spec := next(todo, None)) is not None:
-                loop.submit(spec, [])
-                running += 1
-            if not running:
-                break
+        steps, began = 0, time.perf_counter()
+        for outcomes in self.rig.drive(((spec, []) for spec in specs), case.concurrency):
             steps += 1
-            for outcome in loop.step():
-                assert isinstance(outcome, Emitted)
+            for outcome in outcomes:
                 answers[outcome.key] += outcome.delta.token_ids if outcome.delta else ()
-                running -= outcome.end is not None
         figures = {
             "tokens_per_s": sum(map(len, answers.values())) / (time.perf_counter() - began),
             "steps": steps,

@@ -14,7 +14,6 @@ from typing import Any
 
 from antiphon.core.generation import Constraint, GenerationRequest
 from antiphon.engine.constraint import ConstraintCompiler, Matcher
-from antiphon.engine.loop import Emitted
 from antiphon.models.folder import describe_folder
 from bench.cli import find_model
 from bench.micro.closed_loop import encoded_requests
@@ -70,23 +69,14 @@ class Bench:
 
     def round(self, *, jump_forward: bool) -> dict[str, Any]:
         """Requests per second, and how many steps and tokens it took."""
-        loop = self.rig.loop
-        loop._drawer.jump_forward = jump_forward
+        self.rig.loop._drawer.jump_forward = jump_forward
         backend, tokens, steps = self.rig.backend, 0, 0
         backend.forward_s = 0.0
-        todo, running = self._requests(), 0
+        todo = ((spec, [self._matcher()]) for spec in self._requests())
         began = time.perf_counter()
-        while True:
-            while running < _CONCURRENCY and (spec := next(todo, None)) is not None:
-                loop.submit(spec, [self._matcher()])
-                running += 1
-            if not running:
-                break
+        for outcomes in self.rig.drive(todo, _CONCURRENCY):
             steps += 1
-            for outcome in loop.step():
-                assert isinstance(outcome, Emitted)
-                tokens += len(outcome.delta.token_ids) if outcome.delta else 0
-                running -= outcome.end is not None
+            tokens += sum(len(outcome.delta.token_ids) for outcome in outcomes if outcome.delta)
         seconds = time.perf_counter() - began
         return {
             "jump_forward": jump_forward,

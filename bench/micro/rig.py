@@ -1,14 +1,15 @@
 """An engine loop as the engine process builds it: the one place here that knows its parts."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
 from antiphon.core.generation import GenerationRequest, SamplingParams
 from antiphon.engine.backend import Logits, Slice
 from antiphon.engine.backends.openvino import OpenVINOBackend, OpenVINOOptions
-from antiphon.engine.loop import EngineLoop
+from antiphon.engine.constraint import Matcher
+from antiphon.engine.loop import Emitted, EngineLoop
 from antiphon.engine.pages import PagePool
 from antiphon.engine.scheduler import Scheduler, SchedulerOptions
 from antiphon.models.folder import describe_folder
@@ -38,6 +39,24 @@ class Rig:
     backend: TimedBackend
     loop: EngineLoop
     scheduler: Scheduler
+
+    def drive(
+        self, todo: Iterator[tuple[GenerationRequest, list[Matcher]]], concurrency: int
+    ) -> Iterator[list[Emitted]]:
+        """Keep so many requests of one choice going until all are done; yields what each step brings."""
+        running = 0
+        while True:
+            while running < concurrency and (following := next(todo, None)) is not None:
+                self.loop.submit(*following)
+                running += 1
+            if not running:
+                return
+            outcomes: list[Emitted] = []
+            for outcome in self.loop.step():
+                assert isinstance(outcome, Emitted)
+                outcomes.append(outcome)
+            yield outcomes
+            running -= sum(outcome.end is not None for outcome in outcomes)
 
     def is_running(self, key: str) -> bool:
         """Whether a request has not ended."""

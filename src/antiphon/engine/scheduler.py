@@ -324,10 +324,10 @@ class Scheduler:
 
     def _draft(self, sequence: SequenceState, terms: DraftTerms) -> tuple[int, ...]:
         """Guess what the sequence says next, where that is worth its price and there is room for it."""
-        terms = replace(terms, most=min(terms.most, sequence.unspoken - 1))
-        if sequence.uncomputed > 1 or not terms.worthwhile:
+        most = min(terms.most, sequence.unspoken - 1)
+        if sequence.uncomputed > 1 or most <= 0:
             return ()
-        drafted = sequence.drafter.propose(terms)
+        drafted = sequence.drafter.propose(replace(terms, most=most))
         missing = _pages_for(len(sequence.tokens) + len(drafted), self.page_tokens) - len(sequence.pages)
         if missing > self.pool.available:
             return ()
