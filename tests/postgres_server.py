@@ -1,6 +1,7 @@
 """A PostgreSQL server of the tests' own, on a Unix socket in a folder of its own."""
 
 import glob
+import itertools
 import os
 import pwd
 import shutil
@@ -32,6 +33,7 @@ class PostgresServer:
         self._folder = folder
         self._data = folder / "data"
         self._programs = programs
+        self._names = (f"database_{number}" for number in itertools.count())
         # The server refuses to run as root.
         self._user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
         if self._user:
@@ -39,9 +41,13 @@ class PostgresServer:
         self._call("initdb", "--auth=trust", "--username=antiphon", "--no-sync", str(self._data))
         self.start()
 
-    def url(self, database: str = "postgres") -> str:
-        """Where clients find a database of it."""
-        return f"postgresql://antiphon@/{database}?host={self._folder}"
+    def new_database(self) -> str:
+        """The URL of an empty database, which nobody else was given."""
+        name = next(self._names)
+        self._call(
+            "psql", "--quiet", "--dbname", self._url("postgres"), "--command", f"CREATE DATABASE {name}"
+        )
+        return self._url(name)
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -55,9 +61,8 @@ class PostgresServer:
         """Stop it as a crash would: connections are cut, nothing is tidied up."""
         self._call("pg_ctl", "--pgdata", str(self._data), "--mode=immediate", "--wait", "stop")
 
-    def sql(self, statement: str) -> None:
-        """Run a statement as the owner of everything."""
-        self._call("psql", "--quiet", "--dbname", self.url(), "--command", statement)
+    def _url(self, database: str) -> str:
+        return f"postgresql://antiphon@/{database}?host={self._folder}"
 
     def _call(self, program: str, *arguments: str) -> None:
         subprocess.run(

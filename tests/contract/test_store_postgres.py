@@ -12,8 +12,7 @@ from tests.postgres_server import PostgresServer
 @pytest.fixture
 async def store(postgres: PostgresServer) -> AsyncIterator[PostgresStore]:
     """An empty one."""
-    postgres.sql("DROP TABLE IF EXISTS antiphon_schema, antiphon_metadata, antiphon_completions")
-    store = await open_store(postgres.url())
+    store = await open_store(postgres.new_database())
     yield store
     await store.aclose()
 

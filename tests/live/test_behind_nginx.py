@@ -21,16 +21,22 @@ CLIENTS = 4
 
 
 @pytest.fixture
-def servers(tmp_path: Path, postgres: PostgresServer) -> Iterator[list[ServerProcess]]:
+def store(postgres: PostgresServer) -> str:
+    """A database for both."""
+    return postgres.new_database()
+
+
+@pytest.fixture
+def servers(tmp_path: Path, store: str) -> Iterator[list[ServerProcess]]:
     """Two of them on one database; tests may replace one by another on its port."""
     with ExitStack() as stack:
-        yield [stack.enter_context(started(tmp_path / name, postgres, free_port())) for name in "ab"]
+        yield [stack.enter_context(started(tmp_path / name, store, free_port())) for name in "ab"]
 
 
 @contextmanager
-def started(folder: Path, postgres: PostgresServer, port: int) -> Iterator[ServerProcess]:
+def started(folder: Path, store: str, port: int) -> Iterator[ServerProcess]:
     """A server of the pair."""
-    with running(folder, "--engine", "fake", "--store", postgres.url(), "--port", str(port)) as server:
+    with running(folder, "--engine", "fake", "--store", store, "--port", str(port)) as server:
         yield server
 
 
@@ -52,7 +58,7 @@ def test_stream_passes_unbuffered_and_what_one_stored_the_other_finds(
 
 
 def test_restart_of_either_server_fails_no_request(
-    tmp_path: Path, servers: list[ServerProcess], postgres: PostgresServer
+    tmp_path: Path, servers: list[ServerProcess], store: str
 ) -> None:
     """Clients that never retry stream all the while."""
     stop, failures, answered = threading.Event(), [], [0] * CLIENTS
@@ -81,7 +87,7 @@ def test_restart_of_either_server_fails_no_request(
             port = port_of(server)
             server.signal_group(signal.SIGTERM)
             server.popen.wait(30)
-            stack.enter_context(started(tmp_path / f"again-{number}", postgres, port))
+            stack.enter_context(started(tmp_path / f"again-{number}", store, port))
             before = sum(answered)
             deadline = time.monotonic() + 20
             while sum(answered) < before + 20 and time.monotonic() < deadline:

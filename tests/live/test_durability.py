@@ -128,13 +128,12 @@ def test_acknowledged_completions_survive_kills_of_the_database_too(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
     """PostgreSQL goes down with the server each time, and recovers."""
-    postgres.sql("CREATE DATABASE durability")
 
     def crash() -> None:
         postgres.stop()
         postgres.start()
 
-    kill_round_after_round(tmp_path, postgres.url("durability"), ROUNDS // 4, crash)
+    kill_round_after_round(tmp_path, postgres.new_database(), ROUNDS // 4, crash)
 
 
 def kill_round_after_round(

@@ -64,7 +64,7 @@ class Pair:
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, cluster: Any, postgres: PostgresServer) -> Iterator[Pair]:
     """Both started at the same moment, on a cluster where nothing runs yet."""
-    pair = Pair(tmp_path_factory.mktemp("pair"), cluster.address, postgres.url())
+    pair = Pair(tmp_path_factory.mktemp("pair"), cluster.address, postgres.new_database())
     try:
         for server in pair.servers:
             server.wait_until_ready()

@@ -28,8 +28,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerPro
         store = ("--store", str(tmp_path / "completions.db"))
     elif request.param == "database":
         postgres: PostgresServer = request.getfixturevalue("postgres")
-        postgres.sql("DROP TABLE IF EXISTS antiphon_schema, antiphon_metadata, antiphon_completions")
-        store = ("--store", postgres.url())
+        store = ("--store", postgres.new_database())
     with running(tmp_path, "--engine", "fake", *store) as process:
         yield process
 

@@ -56,7 +56,7 @@ async def test_default_file_in_use_leaves_a_server_without_a_store(
 
 async def test_store_may_be_a_database(postgres: PostgresServer) -> None:
     """By its URL; what cannot be reached is an error that does not repeat it."""
-    assert await opened(Settings(store=postgres.url())) == "PostgresStore"
+    assert await opened(Settings(store=postgres.new_database())) == "PostgresStore"
     with pytest.raises(StoreError, match=r"^the database cannot be reached \(\w+\)$"):
         await opened(Settings(store="postgresql://u:secret@127.0.0.1:1/x"))
 

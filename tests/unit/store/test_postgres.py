@@ -14,34 +14,34 @@ from antiphon.store.postgres import PostgresOptions, PostgresStore, open_store
 from tests.postgres_server import PostgresServer
 from tests.stored import MINE, completion
 
-TABLES = "antiphon_schema, antiphon_metadata, antiphon_completions"
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> str:
+    """An empty database."""
+    return postgres.new_database()
 
 
 @pytest.fixture
-async def store(postgres: PostgresServer) -> AsyncIterator[PostgresStore]:
+async def store(url: str) -> AsyncIterator[PostgresStore]:
     """An empty one that soon gives up."""
-    postgres.sql(f"DROP TABLE IF EXISTS {TABLES}")
-    store = await open_store(postgres.url(), PostgresOptions(timeout_s=0.5))
+    store = await open_store(url, PostgresOptions(timeout_s=0.5))
     yield store
     await store.aclose()
 
 
-async def test_several_servers_share_a_database(postgres: PostgresServer) -> None:
+async def test_several_servers_share_a_database(url: str) -> None:
     """They make the tables once, though they start together, and see what the others store."""
-    postgres.sql(f"DROP TABLE IF EXISTS {TABLES}")
-    stores = await asyncio.gather(*(open_store(postgres.url()) for _ in range(4)))
+    stores = await asyncio.gather(*(open_store(url) for _ in range(4)))
     await stores[0].add(completion("a"))
 
     assert [await store.get(MINE, "a") for store in stores] == [completion("a")] * 4
     await asyncio.gather(*(store.aclose() for store in stores))
 
 
-async def test_changes_at_once_leave_one_of_them_whole(
-    postgres: PostgresServer, store: PostgresStore
-) -> None:
+async def test_changes_at_once_leave_one_of_them_whole(url: str, store: PostgresStore) -> None:
     """Record and filter agree afterwards."""
     await store.add(completion("a"))
-    other = await open_store(postgres.url())
+    other = await open_store(url)
     await asyncio.gather(
         *(each.set_metadata(MINE, "a", {"n": str(n)}) for n in range(10) for each in (store, other))
     )
@@ -84,12 +84,10 @@ async def test_server_that_crashes_loses_nothing_and_is_used_again(
     assert await store.get(MINE, "b") == completion("b")
 
 
-async def test_locked_table_is_unavailable_for_a_bounded_time(
-    postgres: PostgresServer, store: PostgresStore
-) -> None:
+async def test_locked_table_is_unavailable_for_a_bounded_time(url: str, store: PostgresStore) -> None:
     """A writer that holds everybody up fails the call, not the server."""
     await store.add(completion("a"))
-    tool = await open_store(postgres.url())
+    tool = await open_store(url)
     async with tool._pool.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE antiphon_completions")
         with pytest.raises(StoreUnavailable):
@@ -99,10 +97,9 @@ async def test_locked_table_is_unavailable_for_a_bounded_time(
     assert await store.get(MINE, "a") == completion("a")
 
 
-async def test_new_completions_are_refused_before_the_line_is_full(postgres: PostgresServer) -> None:
+async def test_new_completions_are_refused_before_the_line_is_full(url: str) -> None:
     """Those under way find room when they end; beyond the bound everything is refused."""
-    postgres.sql(f"DROP TABLE IF EXISTS {TABLES}")
-    store = await open_store(postgres.url(), PostgresOptions(max_waiting=2))
+    store = await open_store(url, PostgresOptions(max_waiting=2))
     reading = asyncio.create_task(store.get(MINE, "a"))
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable):
@@ -129,9 +126,9 @@ async def test_id_that_no_database_can_hold_is_unknown(store: PostgresStore, id:
     assert page.completions == ()
 
 
-async def test_page_of_large_completions_is_short(postgres: PostgresServer, store: PostgresStore) -> None:
+async def test_page_of_large_completions_is_short(url: str, store: PostgresStore) -> None:
     """It has what fits, at least one, and says that there is more."""
-    small = await open_store(postgres.url(), PostgresOptions(page_bytes=1))
+    small = await open_store(url, PostgresOptions(page_bytes=1))
     for name in "abc":
         await small.add(completion(name))
     pages = [await small.list(MINE, StoredQuery(after=after)) for after in (None, "a", "b")]
@@ -142,18 +139,17 @@ async def test_page_of_large_completions_is_short(postgres: PostgresServer, stor
 
 
 async def test_tables_of_a_later_version_are_left_alone(
-    postgres: PostgresServer, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+    url: str, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An older program cannot know what a newer one wrote; a newer one takes only the steps it must."""
     later = "CREATE TABLE antiphon_later (x integer)"
     monkeypatch.setattr(migrations, "POSTGRESQL", (*migrations.POSTGRESQL, later))
-    await (await open_store(postgres.url())).aclose()
-    await (await open_store(postgres.url())).aclose()
+    await (await open_store(url)).aclose()
+    await (await open_store(url)).aclose()
     monkeypatch.undo()
 
     with pytest.raises(StoreError, match="later version"):
-        await open_store(postgres.url())
-    postgres.sql("DROP TABLE antiphon_later")
+        await open_store(url)
 
 
 @pytest.mark.parametrize(
