@@ -50,6 +50,9 @@ _MASK_CPU_S: Final = 0.1
 """A mask that takes longer would hold up everybody's next token."""
 _MAX_WAITING: Final = 16
 """In each lane but the first."""
+_LOW: Final = 5
+_LOWEST: Final = 19
+"""Niceness."""
 _POLL_S: Final = 0.002
 _POLL_SLOW_S: Final = 0.02
 _LOOK_S: Final = 0.01
@@ -83,11 +86,11 @@ class Share:
     cpu_s: float
     wall_s: float
     """A child that did not get its processor time by then says nothing of the constraint."""
-    niceness: int
-    """Below the engine's: at 5 it has a quarter of a core that the engine wants too, at 19 a hundredth."""
+    only_idle: bool = False
+    """Whether it runs where nobody else wants to; if not, it has a quarter of a core that is wanted."""
 
 
-SHARES: Final = (Share(0.25, 3.0, 5), Share(CPU_S, 6.0, 19), Share(CPU_S, 12.0, 5))
+SHARES: Final = (Share(0.1, 3.0), Share(CPU_S, 6.0, only_idle=True), Share(CPU_S, 12.0))
 """One lane for each, in the order in which a constraint goes through them until one decides."""
 
 
@@ -258,9 +261,21 @@ def _limit(share: Share) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # The library's panics print; what it would say is in the verdict.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    os.nice(share.niceness)
+    _step_back(share)
     signal.setitimer(signal.ITIMER_PROF, share.cpu_s)
     limit_memory(sys.platform)
+
+
+def _step_back(share: Share) -> None:
+    """Take a lower priority than the engine's.
+
+    The lowest is not enough for `only_idle`: the engine's threads wait for each other many times a step, and
+    whoever got a core meanwhile keeps it for a time slice. Linux takes it from an idle task at once.
+    """
+    if share.only_idle and sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(_LOWEST if share.only_idle else _LOW)
 
 
 def limit_memory(platform: str) -> None:
