@@ -252,6 +252,7 @@ def _models() -> str:
         "Models",
         """A model is named by this list, by `hf:org/name[@revision][:file.gguf]`,
 by the path of a `.gguf` file, or by that of a folder with an OpenVINO model.
+One of this list is served under the name beside its own and answers to its own as well.
 `antiphon models` shows what of it is on this machine, `antiphon pull NAME` brings it.
 A GGUF file says its architecture itself: Mistral 7B, for one, is of the architecture `llama`.
 Windows of phi3 and gemma3 are held at any length; a phi3 with two sets of rotary factors is served up to

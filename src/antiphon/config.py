@@ -27,7 +27,7 @@ import platformdirs
 from msgspec import Meta
 
 from antiphon.model_settings import MODEL_KEYS, ModelSettings, WantedModel, check_tables
-from antiphon.models.catalogue import DEFAULT_MODEL
+from antiphon.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from antiphon.models.hub_repository import DEFAULT_ENDPOINT, HubOptions
 from antiphon.service.admission import AdmissionOptions
 
@@ -217,9 +217,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return (WantedModel(first.name, settings), *others)
 
     def _wanted(self, name: str) -> WantedModel:
+        """A model of a table has its name; one of the catalogue also answers to the name it has there."""
         own = self.models.get(name)
         if own is None:
-            return WantedModel("", ModelSettings(model=name))
+            return WantedModel("", ModelSettings(model=name, alias=(name,) if name in CATALOGUE else ()))
         return WantedModel(name, msgspec.structs.replace(own, model=own.model or name))
 
 

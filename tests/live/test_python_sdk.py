@@ -233,8 +233,8 @@ def test_models_are_listed_with_their_aliases(client: OpenAI) -> None:
     """The model itself first, then the names it also answers to."""
     listed = [model.id for model in client.models.list()]
 
-    assert listed == ["SmolLM2-135M-Instruct", "gpt-4o-mini", "gpt-4o-mini-2024-07-18"]
-    assert client.models.retrieve("gpt-4o-mini").id == "gpt-4o-mini"
+    assert listed == ["SmolLM2-135M-Instruct", "gpt-4o-mini", "gpt-4o-mini-2024-07-18", "smollm2-135m"]
+    assert client.models.retrieve("smollm2-135m").id == "smollm2-135m"
 
 
 def test_unknown_model_is_not_found(client: OpenAI) -> None:

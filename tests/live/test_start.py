@@ -148,7 +148,7 @@ def test_aliases_are_configurable(tmp_path: Path) -> None:
     with running(tmp_path, *arguments) as server:
         listed = httpx.get(f"{server.base_url}/models").json()["data"]
 
-    assert [model["id"] for model in listed] == ["fake", "one", "two"]
+    assert [model["id"] for model in listed] == ["fake", "one", "two", "smollm2-135m"]
 
 
 def test_stop_signal_while_preparing_ends_without_a_traceback(tiny_model: Path, tmp_path: Path) -> None:

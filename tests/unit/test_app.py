@@ -54,7 +54,7 @@ async def test_later_second_signal_is_abrupt(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_names_are_the_model_and_its_aliases() -> None:
     """As the settings say."""
-    settings = Settings(engine="fake", alias=("mine",), default_aliases=False)
+    settings = Settings(model=("m.gguf",), engine="fake", alias=("mine",), default_aliases=False)
     _, registry = build_app(settings, assembled(settings, open_progress, improvise))
 
     assert [model.id for model in registry.list()] == ["fake", "mine"]

@@ -20,6 +20,7 @@ from antiphon.config import (
     unknown_variables,
 )
 from antiphon.model_settings import ModelSettings
+from antiphon.models.catalogue import DEFAULT_MODEL
 from antiphon.models.hub_repository import HubOptions
 
 
@@ -204,8 +205,20 @@ def test_origins_are_taken_as_browsers_write_them() -> None:
 
 def test_aliases_can_be_added_and_the_default_ones_removed() -> None:
     """`alias` adds; `default_aliases` switches the rest."""
-    assert aliases(load({"alias": ["mine"]}, {})) == (*DEFAULT_ALIASES, "mine")
-    assert aliases(load({"alias": ["mine"], "default_aliases": False}, {})) == ("mine",)
+    named = {"model": "m.gguf", "alias": ["mine"]}
+    assert aliases(load(named, {})) == (*DEFAULT_ALIASES, "mine")
+    assert aliases(load(named | {"default_aliases": False}, {})) == ("mine",)
+
+
+def test_model_of_the_catalogue_answers_to_the_name_it_has_there(tmp_path: Path) -> None:
+    """Each of several; one that a table names does not, so that two tables may have one model."""
+    assert aliases(load({}, {})) == (*DEFAULT_ALIASES, DEFAULT_MODEL)
+    models = load({"model": ["m.gguf", "gemma3-270m"]}, {}).wanted_models
+    assert [model.settings.alias for model in models] == [DEFAULT_ALIASES, ("gemma3-270m",)]
+
+    tables = f'[models.a]\nmodel = "{DEFAULT_MODEL}"\n[models.b]\nmodel = "{DEFAULT_MODEL}"'
+    models = load({"config": write(tmp_path, tables)}, {}).wanted_models
+    assert [model.settings.alias for model in models] == [DEFAULT_ALIASES, ()]
 
 
 TABLES = """
@@ -272,6 +285,10 @@ def test_default_aliases_are_the_first_models_unless_another_has_them(tmp_path: 
         ('model = ["a", "b"]\nchat_template = "x"', "chat_template: with several models"),
         ('model = ["a", "b"]\nengine = "ray"', "model: the engine ray serves one model"),
         ('[models.a]\nalias = ["x"]\n[models.b]\nalias = ["x"]', "alias: 'x' is given to a and to b"),
+        (
+            'model = ["a", "gemma3-270m"]\n[models.a]\nalias = ["gemma3-270m"]',
+            "alias: 'gemma3-270m' is given to a and to gemma3-270m",
+        ),
     ],
 )
 def test_wrong_models_are_told_before_any_is_fetched(tmp_path: Path, text: str, message: str) -> None:
