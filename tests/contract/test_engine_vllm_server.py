@@ -25,7 +25,7 @@ from tests.contract.engine_contract import EngineCase, EngineContract
 
 pytest.importorskip("vllm")
 
-pytestmark = [pytest.mark.vllm, pytest.mark.model, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vllm, pytest.mark.model, pytest.mark.timeout(1200)]
 
 
 def model() -> PreparedModel:
@@ -67,6 +67,7 @@ async def engine_case(url: str) -> AsyncIterator[EngineCase]:
         fresh=lambda: EngineClient(program(url)),
         prompt=lambda question: tuple(encode_prompt(template, tokenizer, [Message("user", question)])),
         decode=lambda ids: b"".join(map(tokenizer.token_bytes, ids)).decode(),
+        patience_s=200,
     )
     await engine.aclose()
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-START_TIMEOUT_S = 180.0
-"""The first start fetches and prepares the model."""
+START_TIMEOUT_S = 400.0
+"""The first start fetches and prepares the model; vLLM compiles for minutes on a busy machine."""
 
 
 class ServerProcess:

@@ -17,7 +17,7 @@ from tests.live.vllm_api import MODEL, SCHEMA, VllmApi, ask, client, held
 
 pytest.importorskip("vllm")
 
-pytestmark = [pytest.mark.vllm, pytest.mark.live, pytest.mark.model, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vllm, pytest.mark.live, pytest.mark.model, pytest.mark.timeout(1200)]
 
 __all__ = ["client"]
 
@@ -65,7 +65,7 @@ class TestVllmInProcess(VllmApi):
 
     def test_end_of_its_workers_is_told_and_mended(self, server: ServerProcess) -> None:
         """A killed worker of vLLM's: the stream ends in an error, and soon another engine answers."""
-        with OpenAI(base_url=server.base_url, api_key="any", max_retries=0, timeout=120) as client:
+        with OpenAI(base_url=server.base_url, api_key="any", max_retries=0, timeout=300) as client:
             stream = client.chat.completions.create(
                 model=MODEL,
                 messages=[{"role": "user", "content": "A long story."}],
@@ -88,7 +88,7 @@ class TestVllmInProcess(VllmApi):
 
 def wait_until_ready(server: ServerProcess) -> None:
     """Until it says that it answers: vLLM takes its time to start."""
-    deadline = time.monotonic() + 400
+    deadline = time.monotonic() + 800
     while httpx.get(f"{server.origin}/health/ready").status_code != 200:
         assert time.monotonic() < deadline
         time.sleep(0.5)

@@ -82,7 +82,7 @@ def names_twice(text: str) -> bool:
 @pytest.fixture
 def client(server: ServerProcess) -> Iterator[OpenAI]:
     """The official client; it does not retry."""
-    with OpenAI(base_url=server.base_url, api_key="any", max_retries=0, timeout=120) as client:
+    with OpenAI(base_url=server.base_url, api_key="any", max_retries=0, timeout=300) as client:
         yield client
 
 
