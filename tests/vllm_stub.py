@@ -71,11 +71,17 @@ class VllmStub:
         self.asked.append(body)
         if self.refuse(body):
             return [{"error": {"message": "Grammar error", "type": "BadRequestError", "code": 400}}]
-        tokens = [*self.spell(self._text(body)), self.end][: body["max_tokens"]]
+        text = self._text(body)
+        tokens = [*self.spell(text), self.end][: body["max_tokens"]]
         reason = "stop" if tokens[-1] == self.end else "length"
         pieces = [tokens[:1], tokens[1:]] if len(tokens) > 1 else [tokens]
         return [
-            {"choices": [_choice(piece, reason if piece is pieces[-1] else None, body.get("logprobs"))]}
+            {
+                "choices": [
+                    _choice(piece, reason if piece is pieces[-1] else None, body.get("logprobs"))
+                    | {"text": text if piece is pieces[-1] else ""}
+                ]
+            }
             for piece in pieces
         ]
 
@@ -88,7 +94,6 @@ def _choice(tokens: list[int], reason: str | None, top: int | None) -> Body:
     scores = {"token_logprobs": [-1.0] * len(tokens), "top_logprobs": [{} for _ in tokens]}
     return {
         "index": 0,
-        "text": "",
         "token_ids": tokens,
         "finish_reason": reason,
         "logprobs": None if top is None else scores,
@@ -140,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/detokenize":
             self._send(200, {"prompt": self.told.decode(body["tokens"])})
             return
-        events = [*map(json.dumps, self.told.answer(body)), "[DONE]"]
+        events = [json.dumps(event, ensure_ascii=False) for event in self.told.answer(body)] + ["[DONE]"]
         with suppress(ConnectionError):  # whoever has heard enough is gone
             self._reply(200, "text/event-stream", "".join(f"data: {event}\n\n" for event in events).encode())
 

@@ -18,27 +18,16 @@ from openai import OpenAI
 from tests.free_port import free_port
 from tests.live.command import antiphon
 from tests.live.server_process import ServerProcess, running
+from tests.live.vllm_api import MODEL, SCHEMA, held
 from tests.tiny_models import write_tiny_model
 from tests.vllm_stub import VllmStub, stub_of_default_model
 
 pytestmark = [pytest.mark.live, pytest.mark.model]
 
-MODEL = "gpt-4o-mini"
-PERSON = {
-    "type": "object",
-    "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": "integer", "minimum": 0}},
-    "required": ["name", "age"],
-    "additionalProperties": False,
-}
-HELD: dict[str, Any] = {
-    "response_format": {
-        "type": "json_schema",
-        "json_schema": {"name": "person", "strict": True, "schema": PERSON},
-    }
-}
+HELD: dict[str, Any] = {"response_format": held(SCHEMA)}
 FREE: dict[str, Any] = {"response_format": {"type": "json_object"}}
 TOOL: dict[str, Any] = {
-    "tools": [{"type": "function", "function": {"name": "note", "parameters": PERSON}}],
+    "tools": [{"type": "function", "function": {"name": "note", "parameters": SCHEMA}}],
     "tool_choice": "required",
 }
 NAMED = {"tools": TOOL["tools"], "tool_choice": {"type": "function", "function": {"name": "note"}}}
@@ -107,10 +96,18 @@ def test_honest_answer_is_delivered(client: OpenAI, alter: Alter) -> None:
     assert ask(client).choices[0].message.content == "Ada."
 
 
+def test_text_that_unicode_breaks_into_lines_is_delivered(client: OpenAI, alter: Alter) -> None:
+    """A server's events are lines; these are no ends of lines, though Python's `splitlines` says so."""
+    text = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg"
+    alter(say=lambda body: text)
+
+    assert ask(client).choices[0].message.content == text
+
+
 LIES = {
     "another type": (HELD, '{"name":"Ada","age":"36"}'),
-    "a value out of bounds": (HELD, '{"name":"Ada","age":-1}'),
-    "a text too long": (HELD, '{"name":"Ada Lovelace","age":36}'),
+    "a value out of bounds": (HELD, '{"name":"Ada","age":151}'),
+    "a text too long": (HELD, '{"name":"Ada, Countess of Lovelace","age":36}'),
     "a name left out": (HELD, '{"name":"Ada"}'),
     "a name too many": (HELD, '{"name":"Ada","age":36,"town":"London"}'),
     "an end in between": (HELD, '{"name":"Ada"'),
@@ -166,15 +163,12 @@ def test_grammar_the_server_refuses_is_refused_before_the_answer(
 ) -> None:
     """By name, and it is asked once."""
     schema = {"type": "object", "properties": {"town": {"enum": ["Rome", streamed]}}, "required": ["town"]}
-    held = {
-        "type": "json_schema",
-        "json_schema": {"name": "x", "strict": True, "schema": schema | {"additionalProperties": False}},
-    }
+    town = held(schema | {"additionalProperties": False})
     stub = alter(refuse=lambda body: "town" in json.dumps(body.get("structured_outputs")))
     stub.asked.clear()
     for _ in range(2):
         with pytest.raises(openai.BadRequestError) as refused:
-            ask(client, response_format=held, stream=streamed)
+            ask(client, response_format=town, stream=streamed)
         assert refused.value.param == "response_format"
         assert "the vLLM server of this engine refuses it" in refused.value.message
 

@@ -108,19 +108,28 @@ def _score(token: int, logprob: float, best: Mapping[str, float], top: int) -> T
     return TokenLogprob(token, logprob, tuple(ranked))
 
 
-async def events_of(lines: AsyncIterator[str]) -> AsyncIterator[Mapping[str, Any]]:
-    """The data of server-sent events, by their lines, up to the one that says it is done.
+async def events_of(data: AsyncIterator[bytes]) -> AsyncIterator[Mapping[str, Any]]:
+    """What server-sent events bring, up to the one that says it is done.
 
     Raises:
         SourceFailed: one is not JSON.
     """
-    async for line in lines:
-        field, _, data = line.partition(":")
-        if field != "data":
+    async for line in _lines(data):
+        field, _, told = line.partition(b":")
+        if field != b"data":
             continue
-        if data.strip() == "[DONE]":
+        if told.strip() == b"[DONE]":
             return
         try:
-            yield json.loads(data)
+            yield json.loads(told)
         except ValueError:
             raise SourceFailed("the server sent something else than JSON") from None
+
+
+async def _lines(data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """By line feeds alone: JSON may have in it what else Unicode takes for the end of a line."""
+    rest = b""
+    async for part in data:
+        *whole, rest = (rest + part).split(b"\n")
+        for line in whole:
+            yield line

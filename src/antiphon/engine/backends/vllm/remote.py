@@ -110,7 +110,7 @@ class RemoteVllm:
             scores = () if ask.prompt_logprobs is None else await self._prompt_scores(ask)
             async with self._client.stream("POST", "/v1/completions", json=body) as response:
                 await _check(response)
-                async for event in events_of(response.aiter_lines()):
+                async for event in events_of(response.aiter_bytes()):
                     piece = piece_of(event, ask.sampling["logprobs"])
                     if piece is not None:
                         yield replace(piece, prompt_scores=scores)
