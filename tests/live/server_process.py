@@ -64,10 +64,20 @@ class ServerProcess:
 
     def engines(self) -> list[int]:
         """The process ids of its engine processes; the prober is not one."""
-        command = ["ps", "-o", "pid=,args=", "--ppid", str(self.popen.pid)]
-        listing = subprocess.run(command, capture_output=True, text=True, check=False)
-        rows = [line.split(maxsplit=1) for line in listing.stdout.splitlines()]
-        return [int(pid) for pid, command_line in rows if "antiphon.engine.host" in command_line]
+        return [pid for pid, command in self.descendants().items() if "antiphon.engine.host" in command]
+
+    def descendants(self) -> dict[int, str]:
+        """The command lines of all that it started, and what those did, by process id."""
+        command = ["ps", "-e", "-o", "pid=,ppid=,args="]
+        listing = subprocess.run(command, capture_output=True, text=True, check=True)
+        rows = [line.split(maxsplit=2) for line in listing.stdout.splitlines()]
+        found: dict[int, str] = {}
+        parents = {self.popen.pid}
+        while parents:
+            below = {int(pid): line for pid, parent, line in rows if int(parent) in parents}
+            found |= below
+            parents = set(below)
+        return found
 
     def group(self) -> list[int]:
         """The process ids of its whole process group."""

@@ -3,7 +3,6 @@
 import math
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 
@@ -74,8 +73,8 @@ class TestVllmInProcess(VllmApi):
                 extra_body={"ignore_eos": True},
             )
             next(iter(stream))
-            for pid in children(server.popen.pid):
-                if "EngineCore" in name_of(pid):
+            for pid, command in server.descendants().items():
+                if "EngineCore" in command:
                     os.kill(pid, signal.SIGKILL)
             with pytest.raises(openai.APIError):
                 list(stream)
@@ -92,21 +91,3 @@ def wait_until_ready(server: ServerProcess) -> None:
     while httpx.get(f"{server.origin}/health/ready").status_code != 200:
         assert time.monotonic() < deadline
         time.sleep(0.5)
-
-
-def children(pid: int) -> list[int]:
-    """A process's descendants."""
-    listing = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
-    pairs = [tuple(map(int, line.split())) for line in listing.stdout.splitlines()]
-    found: list[int] = []
-    parents = {pid}
-    while parents:
-        parents = {child for child, parent in pairs if parent in parents}
-        found += parents
-    return found
-
-
-def name_of(pid: int) -> str:
-    """A process's command line."""
-    told = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return told.stdout
