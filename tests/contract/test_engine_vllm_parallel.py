@@ -42,7 +42,7 @@ def case(**arguments: str) -> Iterator[EngineCase]:
     """An engine with these arguments of vLLM's, not yet started; one thread for each worker."""
     model = prepare(DEFAULT_MODEL, Path(platformdirs.user_cache_path("antiphon")), Silent(), form=SAFETENSORS)
     plain = program(model)
-    engine = EngineClient(replace(plain, threads=1, arguments=plain.arguments | arguments))
+    engine = EngineClient(replace(plain, threads=1, arguments=dict(plain.arguments) | arguments))
     tokenizer, template = load_tokenizer(model.folder), load_chat_template(model.folder)
     yield EngineCase(
         engine,
