@@ -39,7 +39,7 @@ _COMPILING_WAIT_S = 0.002
 _COMPILER_THREADS = 2
 _NICENESS = 5
 _WARM_UP_TOKENS = 64
-_ALGORITHM_VERSION = 4
+_ALGORITHM_VERSION = 5
 """Part of the fingerprint. Raise it whenever the same file and seed may give other tokens than before:
 when drawing, chunking or the conversion of model files changes."""
 

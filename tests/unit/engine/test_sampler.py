@@ -63,6 +63,27 @@ def test_draw_inverts_the_reference_distribution(params: SamplingParams) -> None
 
 
 @pytest.mark.parametrize("params", PARAMS)
+@pytest.mark.parametrize("size", [256 * 110 + 7, 50_000])
+def test_rows_of_whole_vocabularies_are_drawn_from_alike(params: SamplingParams, size: int) -> None:
+    """Long rows take shortcuts by blocks, which short ones are too short for."""
+    row = logits(size, size)
+    running = np.cumsum(reference_probabilities(row, params))
+    for number in np.linspace(0.001, 0.999, 37):
+        places = [int(np.searchsorted(running, number + e, side="right")) for e in (-1e-5, 1e-5)]
+
+        assert places[0] <= draw(row, params, float(number)) <= places[1]
+
+
+@given(st.integers(0, 2**32), st.integers(1, 20), st.integers(1, 40))
+def test_top_alternatives_are_those_of_a_stable_sort(seed: int, top: int, levels: int) -> None:
+    """With many equal logits, too, wherever in the row they are."""
+    row = np.random.default_rng(seed).integers(-levels, levels, 11_000).astype(np.float32)
+    expected = np.argsort(-row, kind="stable")[:top]
+
+    assert [i for i, _ in score(row, 0, top).top] == expected.tolist()
+
+
+@pytest.mark.parametrize("params", PARAMS)
 def test_draws_follow_the_distribution(params: SamplingParams) -> None:
     """Chi-squared over 4,000 draws of one position of 4,000 seeds stays below its 99.9 % quantile."""
     row = logits(3, 40)
