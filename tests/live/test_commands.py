@@ -77,7 +77,7 @@ def test_settings_are_shown_with_their_sources_and_without_secrets(tmp_path: Pat
 
 
 def test_check_finds_this_machine_in_order(tmp_path: Path) -> None:
-    """No model is here yet, which is told with what to do."""
+    """No model is here yet, which is told with what to do. Looking leaves nothing behind at home."""
     result = run(tmp_path, "check", "--offline", "--json", ANTIPHON_PORT="0")
     findings = {finding["subject"]: finding for finding in json.loads(result.stdout)}
 
@@ -85,6 +85,7 @@ def test_check_finds_this_machine_in_order(tmp_path: Path) -> None:
     assert {"settings", "processor", "disk", "Python", "OpenVINO", "SQLite", "address"} <= findings.keys()
     assert findings["models"]["verdict"] == "warning"
     assert "antiphon pull smollm2-135m" in findings["models"]["remedy"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_check_tells_what_will_not_work(tmp_path: Path) -> None:

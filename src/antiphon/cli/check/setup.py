@@ -58,7 +58,10 @@ def check_libraries() -> Iterator[Finding]:
 
 def check_openvino() -> Iterator[Finding]:
     """Whether its native code loads and sees the processor; in a process of its own, for it may crash."""
-    program = "import openvino; print(openvino.Core().get_property('CPU', 'FULL_DEVICE_NAME'))"
+    program = (
+        "from antiphon.telemetry.optout import block_vendor_telemetry; block_vendor_telemetry(); "
+        "import openvino; print(openvino.Core().get_property('CPU', 'FULL_DEVICE_NAME'))"
+    )
     try:
         run = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=_IMPORT_S
