@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.models.prepare import prepare
+from antiphon.models.progress import Silent
 from antiphon.telemetry.metrics import METRICS
 from tests.live.server_process import ServerProcess, running
+from tests.tiny_models import TinyModel, write_tiny_model
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
@@ -110,6 +113,21 @@ def test_pages_tell_of_several_models(tmp_path: Path) -> None:
     )
     with running(tmp_path, "--engine", "fake", "--config", str(config)) as process:
         run_tests("several.test.mjs", ORIGIN=process.origin)
+
+
+@needs_browser
+def test_pages_tell_of_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
+    """Its weights are cut off; the other model goes on."""
+    gguf = tmp_path / "sound.gguf"
+    write_tiny_model(gguf, TinyModel("llama"))
+    broken = tmp_path / "broken"
+    shutil.copytree(prepare(str(gguf), tmp_path / "antiphon", Silent()).folder, broken)
+    os.truncate(broken / "openvino_model.bin", 0)
+
+    with running(
+        tmp_path, str(gguf), str(broken), "--kv-cache-mib", "16", XDG_CACHE_HOME=str(tmp_path)
+    ) as process:
+        run_tests("broken.test.mjs", ORIGIN=process.origin)
 
 
 @needs_browser

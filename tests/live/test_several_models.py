@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,20 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def narrow(tiny: Path, tmp_path: Path) -> Iterator[ServerProcess]:
     """A server of both, with room for one."""
-    arguments = ("--config", str(tiny / "antiphon.toml"), "--max-loaded-models", "1")
+    with _of_both(tiny, tmp_path, "--max-loaded-models", "1") as server:
+        yield server
+
+
+@pytest.fixture
+def short_of_memory(tiny: Path, tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server of both, with memory for one: each counts with its KV cache and 512 MiB."""
+    with _of_both(tiny, tmp_path, "--memory-mib", "900") as server:
+        yield server
+
+
+@contextmanager
+def _of_both(tiny: Path, tmp_path: Path, *arguments: str) -> Iterator[ServerProcess]:
+    arguments = ("--config", str(tiny / "antiphon.toml"), *arguments)
     with running(tmp_path, *arguments, XDG_CACHE_HOME=str(tiny), XDG_RUNTIME_DIR=str(tmp_path)) as server:
         yield server
 
@@ -104,12 +118,12 @@ def test_two_models_take_turns_in_memory(narrow: ServerProcess) -> None:
 
 
 @pytest.mark.slow
-def test_requests_for_both_at_once_are_all_answered(narrow: ServerProcess) -> None:
-    """Whoever has to wait for its model gets its answer."""
+def test_requests_for_both_at_once_are_all_answered(short_of_memory: ServerProcess) -> None:
+    """Whoever has to wait for its model gets its answer, where memory is what is short."""
     answers: list[tuple[str, int]] = []
 
     def stream(model: str) -> None:
-        with client_of(narrow) as client:
+        with client_of(short_of_memory) as client:
             wanted = {"stream": True, "stream_options": {"include_usage": True}}
             *_, last = ask(client, model, max_tokens=40, **wanted)
         answers.append((model, last.usage.completion_tokens))
@@ -121,7 +135,7 @@ def test_requests_for_both_at_once_are_all_answered(narrow: ServerProcess) -> No
         thread.join()
 
     assert sorted(answers) == [("one", 40), ("one", 40), ("other", 40), ("other", 40)]
-    assert len(narrow.engines()) == 1
+    assert len(short_of_memory.engines()) == 1
 
 
 @pytest.mark.slow
