@@ -45,6 +45,11 @@ def text_of(tokens: list[int]) -> str:
     return b"".join(map(_TOKENIZER.token_bytes, tokens)).decode()
 
 
+def tokens_of(text: str) -> list[int]:
+    """The tokens that spell it."""
+    return [_TOKEN_OF_BYTE[byte] for byte in text.encode()]
+
+
 def token_of(character: str) -> int:
     """The token of an ASCII character."""
     return _TOKEN_OF_BYTE[ord(character)]

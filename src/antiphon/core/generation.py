@@ -50,8 +50,8 @@ class Constraint:
     text: str
     """A JSON Schema as JSON text, a regular expression, or a Lark grammar."""
     json_behind: tuple[str, ...] = ()
-    """Texts behind which JSON stands whose objects have free names: no name may come twice in one of
-    them, which no grammar can say. The empty text is the beginning."""
+    """Texts behind which JSON stands in which names or values are free, or nested without end: no object may
+    have a name twice and no number be infinite, which no grammar can say. The empty text is the beginning."""
 
 
 @dataclass(frozen=True, slots=True)

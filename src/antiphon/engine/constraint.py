@@ -5,8 +5,8 @@ gets its own copy, a `Matcher`, which says what tokens may come next. Compilatio
 to seconds and releases the interpreter lock, so callers run it off the step loop; `prober` has
 tried each constraint before in a process of its own, so here it is known to be bounded.
 
-What a grammar cannot say, that no object has one name twice, is asked of each token that is about to
-be taken: `may_follow`.
+What a grammar cannot say, that no object has one name twice and no number is infinite, is asked of each
+token that is about to be taken: `may_follow`; `too_deep` says that an answer had better be cut.
 
 Invariant: a matcher never takes a token after which the constraint could not be completed, and
 allows end-of-sequence exactly where the text so far satisfies it.
@@ -25,7 +25,7 @@ from llguidance.numpy import fill_next_token_bitmask_par
 from numpy.typing import NDArray
 
 from antiphon.core.generation import Constraint
-from antiphon.text.object_names import ObjectNames
+from antiphon.text.plain_json import PlainJson
 
 _MAX_CACHED_BYTES: Final = 128 << 20
 _MAX_TEXT: Final = 256 * 1024
@@ -71,9 +71,9 @@ class Matcher:
     """The state of one constraint over one growing choice. Not shared between choices."""
 
     def __init__(
-        self, matcher: llguidance.LLMatcher, vocabulary: Vocabulary, names: ObjectNames | None = None
+        self, matcher: llguidance.LLMatcher, vocabulary: Vocabulary, names: PlainJson | None = None
     ) -> None:
-        """`names` watches over the names of objects where they are free."""
+        """`names` watches over names and numbers where they are free, and over depth."""
         self._matcher = matcher
         self._vocabulary = vocabulary
         self._names = names
@@ -95,7 +95,7 @@ class Matcher:
         return self._vocabulary.closing_tokens
 
     @property
-    def watches_names(self) -> bool:
+    def is_watched(self) -> bool:
         """Whether an allowed token may have to be given up after all; see `may_follow`."""
         return self._names is not None
 
@@ -103,6 +103,11 @@ class Matcher:
     def finished(self) -> bool:
         """Whether the text is complete and nothing may follow it."""
         return bool(self._matcher.is_stopped())
+
+    @property
+    def too_deep(self) -> bool:
+        """Whether values are nested deeper than clients can be expected to read."""
+        return self._names is not None and self._names.too_deep
 
     def allowed(self) -> NDArray[np.intp]:
         """Ids that may come next, ascending; includes end-of-sequence where the text may end.
@@ -128,7 +133,8 @@ class Matcher:
     def may_follow(self, token: int) -> bool:
         """Whether an allowed token may really be taken.
 
-        Not if an object would get a name that it has, or if only such names were left. From then on
+        Not if an object would get a name that it has, if only such names were left, or if a number were
+        beyond all doubles; a number that is not may always end. From then on
         the token is not allowed any more, so whoever draws, draws again.
         """
         if self._names is None or self._allowed is None:
@@ -139,7 +145,7 @@ class Matcher:
         self._allowed = self._allowed[self._allowed != token]
         return False
 
-    def _is_new_name_left(self, token: int, names: ObjectNames) -> bool:
+    def _is_new_name_left(self, token: int, names: PlainJson) -> bool:
         """Whether behind this token the constraint has a name that is not there already.
 
         Looks along the names that are, byte by byte, for a place where another way leads off: that
@@ -250,7 +256,7 @@ class ConstraintCompiler:
         return matcher
 
     def _matcher(self, constraint: Constraint, prototype: llguidance.LLMatcher) -> Matcher:
-        names = ObjectNames(constraint.json_behind) if constraint.json_behind else None
+        names = PlainJson(constraint.json_behind) if constraint.json_behind else None
         return Matcher(prototype.deep_copy(), self._vocabulary, names)
 
     def word(self, token: int) -> str:

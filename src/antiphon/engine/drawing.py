@@ -141,6 +141,8 @@ class Drawer:
             self._ways_out.took(sequence, token)
             if matcher.finished:
                 return "stop"
+            if matcher.too_deep:
+                return "length"
         return "length" if sequence.generated == sequence.request.spec.max_tokens else None
 
     def _jump(self, sequence: SequenceState, matcher: Matcher, endings: frozenset[int], drawn: Drawn) -> None:

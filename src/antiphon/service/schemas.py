@@ -18,11 +18,11 @@ from typing import Final, TypeVar
 from antiphon.core.errors import SchemaRefused
 from antiphon.core.generation import Constraint
 from antiphon.core.ports import Engine
-from antiphon.text.schema.free_names import has_free_names
 from antiphon.text.schema.gate import held
 from antiphon.text.schema.parity import check_subset
 from antiphon.text.schema.refusal import SchemaUnheld
 from antiphon.text.schema.validator import AnswerValidator, SchemaMalformed
+from antiphon.text.schema.watching import needs_watching
 
 _INLINE_CHARS: Final = 4096
 """Schemas up to this long are read on the event loop, longer ones in a thread."""
@@ -136,4 +136,4 @@ def _prepare(schema: Mapping[str, object]) -> HeldSchema:
 def constraint_of(schema: Mapping[str, object]) -> Constraint:
     """What to compile for a held schema."""
     text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
-    return Constraint("json_schema", text, ("",) if has_free_names(schema) else ())
+    return Constraint("json_schema", text, ("",) if needs_watching(schema) else ())

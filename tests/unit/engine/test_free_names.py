@@ -11,6 +11,7 @@ from antiphon.core.generation import Constraint, GenerationRequest, SamplingPara
 from antiphon.engine.constraint import ConstraintBroken, Matcher
 from antiphon.engine.scheduler import SchedulerOptions
 from antiphon.service.schemas import constraint_of
+from antiphon.text.plain_json import MAX_DEPTH
 from antiphon.text.schema.gate import held
 from antiphon.text.schema.validator import AnswerValidator
 from tests.byte_grammar import EOS, text_of, token_of
@@ -162,3 +163,15 @@ def test_choices_crowded_preempted_and_jumping_are_those_given_alone() -> None:
             assert answer == alone.answers[spec.id, choice]
             assert answer.end == "stop"
             AnswerValidator(of_pattern("^[ab]{1,2}$", minProperties=5)).check(text_of(answer.tokens))
+
+
+def test_answer_that_only_ever_opens_is_cut_at_a_depth() -> None:
+    """Nobody could read it if it went on; it is a beginning, as one is that runs out of tokens."""
+    rig = Rig(ChainedBackend(512, vocab_size=EOS + 1), eos=EOS)
+    spec = request("a", [1, 2, 3], max_tokens=600)
+    biased = replace(spec.sampling, logit_bias=((token_of("["), 100.0),))
+    rig.submit(replace(spec, sampling=biased, constraint=constraint({"type": "array"})))
+    rig.run()
+
+    assert text_of(rig.answers["a", 0].tokens) == "[" * (MAX_DEPTH + 1)
+    assert rig.answers["a", 0].end == "length"

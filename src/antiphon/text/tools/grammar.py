@@ -23,7 +23,7 @@ from antiphon.text.lark import (
     unless_from,
     unless_within,
 )
-from antiphon.text.schema.free_names import has_free_names
+from antiphon.text.schema.watching import needs_watching
 from antiphon.text.tools.custom import INPUT_OPENING
 from antiphon.text.tools.parameters import is_writable, parameter_rules
 from antiphon.text.tools.syntax import HERMES, CallSyntax
@@ -202,11 +202,11 @@ class _Grammar:
             yield from self._rest(place, tool)
 
     def json_behind(self) -> set[str]:
-        """The heads of calls whose arguments have free names."""
+        """The heads of calls whose arguments have to be watched."""
         return {
             f"{self._syntax.before_name}{tool.name}{self._syntax.before_arguments}"
             for tool in self._tools
-            if tool.name not in self._raw and has_free_names(arguments_schema(tool.parameters))
+            if tool.name not in self._raw and needs_watching(arguments_schema(tool.parameters))
         }
 
     def _called(self) -> Iterator[str]:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any, Final, Literal
 
 from antiphon.text.lark import json_rule, text_to
-from antiphon.text.schema.free_names import has_free_names
+from antiphon.text.schema.watching import has_free_names
 from antiphon.text.tools.syntax import CallMalformed
 
 _OPENING: Final = "<parameter="

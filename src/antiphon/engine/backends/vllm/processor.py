@@ -49,7 +49,7 @@ class _Row:
                 self._walked += 1
             if self._matcher.finished:
                 return self._end
-            if self._matcher.watches_names:
+            if self._matcher.is_watched:
                 return np.array([self._drawn(self._matcher, logits)], np.intp)
             return self._matcher.allowed()
         except ConstraintBroken:

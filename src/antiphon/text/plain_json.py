@@ -1,18 +1,21 @@
-r"""The names in the objects of a JSON text that is being written, and what must not be written next.
+r"""A JSON text that is being written, and what must not be written next for all clients to read the same.
 
 Where names are free, a grammar can neither keep an object from having one name twice nor from
 spelling a described name in escapes, `"\u0061"` for `"a"`, and so giving it another schema. This
 machine reads along: it takes names as they are once unescaped, and refuses those that are there
-already, and escapes that nothing asks for.
+already, and escapes that nothing asks for. Where values are free, a grammar also writes numbers beyond
+all doubles, which clients read as infinity or not at all: those are refused, too. And it counts how
+deep values are nested, for readers of JSON give up somewhere.
 
 The JSON stands behind texts that are known: the beginning, the head of a call. What is around it is
 passed over.
 
 Invariant: how a text is divided changes nothing; no object of a text that was let through has one
-name twice.
+name twice, no number of it is infinite.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from typing import Final, Self
@@ -27,14 +30,23 @@ _SPELLED: Final = re.compile(rb"(?:[^\\]|\\[^u/]|" + _CODE + rb")*(?:\\|\\u0{0,2
 _WHOLE: Final = re.compile(rb"(?:[^\\]|\\[^u]|\\u[0-9A-Fa-f]{4})*", re.DOTALL)
 """A beginning of a name without the escape that is not complete."""
 
+_NUMBER: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+"""A number, or a beginning of one that is a number."""
+_DIGITS: Final = frozenset(bytes([each]) for each in b"-0123456789")
+_NUMERIC: Final = re.compile(rb"[-+.0-9eE]*")
+_FINITE: Final = 308
+"""So many digits are a finite number, if no exponent is behind them."""
+MAX_DEPTH: Final = 256
+"""Values within values that the readers of common clients still take."""
+
 _Level = tuple[frozenset[str] | None, "_Level | None"]
 """An open object's names, or None for an array; and what it is in."""
 
 
-class ObjectNames:
+class PlainJson:
     """Reads one text. Copies are cheap and independent."""
 
-    __slots__ = ("_expects", "_heads", "_level", "_naming", "_string", "_tail", "_waits")
+    __slots__ = ("_depth", "_expects", "_heads", "_level", "_naming", "_plain", "_string", "_tail", "_waits")
 
     def __init__(self, behind: Iterable[str]) -> None:
         """JSON values stand behind these texts; the empty one is the beginning."""
@@ -45,6 +57,10 @@ class ObjectNames:
         self._tail = b""
         """The end of what is no JSON, long enough to find a head."""
         self._level: _Level | None = None
+        self._depth = 0
+        """How many levels are open."""
+        self._plain = b""
+        """What has been written of a number, a boolean or null."""
         self._expects = False
         """Whether a string that begins here is a name."""
         self._naming = False
@@ -58,6 +74,11 @@ class ObjectNames:
         for slot in self.__slots__:
             setattr(copied, slot, getattr(self, slot))
         return copied if copied._read(text) else None
+
+    @property
+    def too_deep(self) -> bool:
+        """Whether more objects and arrays are open than clients can be expected to read."""
+        return self._depth > MAX_DEPTH
 
     @property
     def at_risk(self) -> bool:
@@ -94,30 +115,51 @@ class ObjectNames:
 
     def _read_beginning(self, text: bytes, at: int) -> int:
         space = _SPACE.match(text, at)
-        at = space.end() if space else at
+        at = space.end() if space and not self._plain else at
         if at == len(text):
             return at
+        if self._plain or text[at : at + 1] in _DIGITS:
+            return self._read_lone_number(text, at)
         self._waits = False
         if text[at : at + 1] in (b"{", b"[", b'"'):
             return self._structure(text[at : at + 1], at + 1)
         return self._pass_over(text, at)
 
+    def _read_lone_number(self, text: bytes, at: int) -> int:
+        """One that is all of the JSON."""
+        found = _NUMERIC.match(text, at)
+        end = found.end() if found else at
+        self._plain += text[at:end]
+        if not _is_finite(self._plain):
+            return -1
+        if end < len(text):
+            self._waits, self._plain = False, b""
+        return end
+
     def _read_structure(self, text: bytes, at: int) -> int:
         found = _STRUCTURE.search(text, at)
-        return self._structure(found[0], found.end()) if found else len(text)
+        end = found.start() if found else len(text)
+        self._plain += text[at:end].lstrip(b": \n\r\t")
+        if not _is_finite(self._plain):
+            return -1
+        return self._structure(found[0], found.end()) if found else end
 
     def _structure(self, sign: bytes, behind: int) -> int:
+        self._plain = b""
         match sign:
             case b'"':
                 self._string, self._naming = b"", self._expects
             case b"{":
                 self._level, self._expects = (frozenset(), self._level), True
+                self._depth += 1
             case b"[":
                 self._level, self._expects = (None, self._level), False
+                self._depth += 1
             case b",":
                 self._expects = self._level is not None and self._level[0] is not None
             case _:
                 self._level, self._expects = self._level[1] if self._level else None, False
+                self._depth = max(0, self._depth - 1)
         return behind
 
     def _read_string(self, begun: bytes, text: bytes, at: int) -> int:
@@ -141,6 +183,15 @@ class ObjectNames:
         names, name = self._level[0], _unescaped(content)
         self._level = names | {name}, self._level[1]
         return name not in names
+
+
+def _is_finite(text: bytes) -> bool:
+    """Whether a text is no number, or one within doubles; it may be a beginning."""
+    whole, _, _ = text.partition(b".")
+    if len(whole) <= _FINITE and b"e" not in text and b"E" not in text:
+        return True
+    number = _NUMBER.match(text)
+    return number is None or math.isfinite(float(number[0]))
 
 
 def _unescaped(content: bytes) -> str:

@@ -1,13 +1,14 @@
 """The watch over names against the plain reading of the whole text, for any text and any division."""
 
 import json
+import math
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.text.object_names import ObjectNames
+from antiphon.text.plain_json import PlainJson
 
 HEAD = '{"name": "f", "arguments": '
 NAMES = st.text('ab"\\{,:é🦜\n\x01', max_size=3)
@@ -44,7 +45,7 @@ def is_let_through(text: str, cuts: list[int], behind: tuple[str, ...] = ("",)) 
     """What the machine says of a text that comes in these pieces."""
     data = text.encode()
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    names: ObjectNames | None = ObjectNames(behind)
+    names: PlainJson | None = PlainJson(behind)
     for start, end in pairwise(places):
         if names is not None:
             names = names.after(data[start:end])
@@ -71,7 +72,7 @@ def test_json_behind_a_head_is_watched_and_nothing_else(
 @given(VALUES, CUTS)
 def test_copies_go_their_own_ways(text: str, cuts: list[int]) -> None:
     """A text that goes on in two ways is judged in each as if there were no other."""
-    names = ObjectNames(("",)).after(b'{"a":')
+    names = PlainJson(("",)).after(b'{"a":')
     assert names is not None
     twice = names.after(text.encode() + b',"a":1}')
     once = names.after(text.encode() + b',"c":1}')
@@ -120,7 +121,7 @@ def test_names_are_spelled_without_needless_escapes(text: str, verdict: bool) ->
 )
 def test_names_are_at_risk_while_they_may_become_one_that_is_there(text: str, risk: bool) -> None:
     """Half an escape, or nothing yet, may become anything."""
-    names = ObjectNames(("",)).after(text.encode())
+    names = PlainJson(("",)).after(text.encode())
     assert names is not None
 
     assert names.at_risk is risk
@@ -128,7 +129,20 @@ def test_names_are_at_risk_while_they_may_become_one_that_is_there(text: str, ri
 
 def test_half_a_character_may_become_any() -> None:
     """Tokens need not end where characters do."""
-    names = ObjectNames(("",)).after('{"aé":1,"a'.encode() + b"\xc3")
+    names = PlainJson(("",)).after('{"aé":1,"a'.encode() + b"\xc3")
     assert names is not None
 
     assert names.at_risk
+
+
+@given(
+    st.from_regex(rb"-?(0|[1-9][0-9]{0,320})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,4})?", fullmatch=True),
+    st.sampled_from(["%s", "[0,%s]", '{"a":%s}', '{"a":[%s,1]}']),
+    CUTS,
+)
+def test_numbers_are_let_through_exactly_if_they_are_doubles(
+    number: bytes, place: str, cuts: list[int]
+) -> None:
+    """However the text is divided, and as the whole of it."""
+    text = place % number.decode()
+    assert is_let_through(text, cuts) is math.isfinite(float(number))
