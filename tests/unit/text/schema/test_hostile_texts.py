@@ -5,7 +5,7 @@ every schema of it, and JSON that readers disagree about.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 
 import pytest
@@ -52,7 +52,7 @@ def compiler() -> ConstraintCompiler:
     return byte_compiler()
 
 
-def _held(schema: dict[str, object]) -> Constraint:
+def _held(schema: Mapping[str, object]) -> Constraint:
     return constraint_of(held(schema))
 
 
