@@ -9,6 +9,7 @@ Invariant: a stop signal at any moment ends the process without a traceback and 
 """
 
 import asyncio
+import errno
 import logging
 import signal
 import socket
@@ -16,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from antiphon.api.app import ApiApp, ApiOptions, Services, create_app, create_metrics_app
 from antiphon.api.options import LOOPBACK_HOSTS
@@ -25,7 +27,7 @@ from antiphon.config import Settings, is_loopback, servers_folder
 from antiphon.core.errors import EngineUnavailable
 from antiphon.core.ports import CompletionStore
 from antiphon.engine.backends.fake import ScriptSource, improvise
-from antiphon.servers import announced
+from antiphon.servers import announced, running_servers
 from antiphon.service.admission import Admission, AdmissionOptions
 from antiphon.service.completions import Completions, CompletionsOptions
 from antiphon.service.health import Health
@@ -103,8 +105,11 @@ def _check_address(host: str, port: int) -> None:
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> StartError:
+    running = running_servers(servers_folder()) if error.errno == errno.EADDRINUSE else []
+    ours = [server.pid for server in running if urlsplit(server.url).port == port]
+    there = f"; your server {ours[0]} is there, `antiphon stop {port}` ends it" if ours else ""
     return StartError(
-        f"cannot listen on {host} port {port}: {error.strerror} (choose with --host and --port)"
+        f"cannot listen on {host} port {port}: {error.strerror} (choose with --host and --port{there})"
     )
 
 

@@ -16,6 +16,7 @@ from antiphon.assembly import StartError, assembled
 from antiphon.cli.progress import open_progress
 from antiphon.config import Settings
 from antiphon.engine.backends.fake import improvise
+from antiphon.servers import announced
 
 
 async def receive(stop_times: int, *, gentle: bool) -> asyncio.Task[bool]:
@@ -111,6 +112,20 @@ def test_taken_port_is_a_start_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(StartError, match=f"port {port}: Address already in use"):
+            run(Settings(engine="fake", port=port), open_progress, lambda serving: None)
+
+
+def test_taken_port_of_another_server_of_ours_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With how to end it."""
+    monkeypatch.setattr(app, "servers_folder", lambda: tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with (
+            announced(tmp_path, f"http://127.0.0.1:{port}/v1", "m"),
+            pytest.raises(StartError, match=f"your server {os.getpid()} is there, `antiphon stop {port}`"),
+        ):
             run(Settings(engine="fake", port=port), open_progress, lambda serving: None)
 
 
