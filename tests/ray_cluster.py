@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import takewhile
@@ -14,6 +15,8 @@ from antiphon.engine.pages import prefix_names
 from antiphon.telemetry.optout import silence_ray
 
 PAGE_TOKENS = 32
+_LEAVE_S = 15.0
+"""Replicas end when their node is gone; others' on this machine do not."""
 SLOWLY_S = 0.02
 """Between two tokens of `slow_engine`."""
 
@@ -59,19 +62,25 @@ def kill(pids: Sequence[int]) -> None:
 
 
 @contextmanager
-def running(nodes: int) -> Iterator[Any]:
-    """A cluster whose head runs no replicas, with this many nodes of one core each that do."""
+def running(nodes: int, head_cpus: int = 0) -> Iterator[Any]:
+    """A cluster whose head runs so many replicas of one core, with this many nodes that run one each."""
     from ray.cluster_utils import Cluster
 
     silence_ray()
     cluster = Cluster()
     try:
-        _patiently(cluster.add_node, num_cpus=0, include_dashboard=False)
+        _patiently(cluster.add_node, num_cpus=head_cpus, include_dashboard=False)
         for _ in range(nodes):
             _patiently(cluster.add_node, num_cpus=1)
         yield cluster
     finally:
+        replicas = set(replica_processes())
+        for node in cluster.list_all_nodes():  # In order each would drain first, for up to half a minute.
+            cluster.remove_node(node, allow_graceful=False)
         cluster.shutdown()
+        deadline = time.monotonic() + _LEAVE_S
+        while replicas & set(replica_processes()) and time.monotonic() < deadline:
+            time.sleep(0.1)
 
 
 def _patiently(add_node: Callable[..., Any], **options: Any) -> None:

@@ -26,7 +26,7 @@ from antiphon.engine.backends.vllm.program import VllmProgram
 from antiphon.engine.client import EngineClient
 from antiphon.engine.memory import total_memory
 from antiphon.engine.on_demand import OnDemandEngine
-from antiphon.engine.process import EngineOptions
+from antiphon.engine.process import EngineOptions, EngineProgram
 from antiphon.engine.residency import Residency, ResidencyOptions
 from antiphon.model_settings import ModelSettings, WantedModel
 from antiphon.models.chat_template import load_chat_template
@@ -218,7 +218,7 @@ def _engine(
     settings: Settings, model: PreparedModel, kv_cache_bytes: int, traces: Traces = NO_TRACES
 ) -> EngineClient:
     """An engine for a model that is on this machine, not yet started."""
-    return EngineClient(
+    return _client(
         EngineOptions(
             folder=model.folder,
             model_id=model.id,
@@ -231,8 +231,12 @@ def _engine(
             jump_forward=settings.jump_forward,
             draft_tokens=settings.draft_tokens,
         ),
-        on_phases=traces.engine_phases if traces.on else None,
+        traces,
     )
+
+
+def _client(program: EngineProgram, traces: Traces) -> EngineClient:
+    return EngineClient(program, on_phases=traces.engine_phases if traces.on else None)
 
 
 def replica_engine(settings: Settings, model_id: str) -> Engine:
@@ -255,7 +259,7 @@ def _vllm_engine(settings: Settings, model: PreparedModel, kv_cache_bytes: int, 
     wanted, name = ("httpx", "'antiphon[vllm]'") if settings.url else ("vllm", "vllm")
     if find_spec(wanted) is None:
         raise StartError(f"the engine vllm needs {wanted}: pip install {name} (docs/guides/vllm.md)")
-    return EngineClient(
+    return _client(
         VllmProgram(
             folder=model.folder,
             model_id=model.id,
@@ -269,7 +273,7 @@ def _vllm_engine(settings: Settings, model: PreparedModel, kv_cache_bytes: int, 
             url=settings.url,
             key=settings.engine_key,
         ),
-        on_phases=traces.engine_phases if traces.on else None,
+        traces,
     )
 
 

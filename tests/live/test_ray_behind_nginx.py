@@ -226,11 +226,11 @@ def test_server_whose_cluster_is_gone_ends_in_order(tmp_path: Path) -> None:
         "--kv-cache-mib",
         "256",
         "--drain-s",
-        "5",
+        "1",
         "--store",
         "off",
     ]
-    with running(1) as cluster:
+    with running(0, head_cpus=1) as cluster:
         server = ServerProcess(
             [*options, "--ray-address", cluster.address], tmp_path, {"ANTIPHON_API_KEY": KEY}
         )
