@@ -67,22 +67,34 @@ class Vocabulary:
         return bytes(self.tokenizer.decode_bytes([token]))
 
 
+@dataclass(slots=True)
+class Health:
+    """Of a prototype and its copies. They share the library's lexer: once it is at a limit it stays there."""
+
+    broken: bool = False
+
+
 class Matcher:
     """The state of one constraint over one growing choice. Not shared between choices."""
 
     def __init__(
-        self, matcher: llguidance.LLMatcher, vocabulary: Vocabulary, names: PlainJson | None = None
+        self,
+        matcher: llguidance.LLMatcher,
+        vocabulary: Vocabulary,
+        names: PlainJson | None = None,
+        health: Health | None = None,
     ) -> None:
         """`names` watches over names and numbers where they are free, and over depth."""
         self._matcher = matcher
         self._vocabulary = vocabulary
         self._names = names
+        self._health = health or Health()
         self._allowed: NDArray[np.intp] | None = None
         """What the library said of the present state, without what `may_follow` refused."""
 
     def copy(self) -> "Matcher":
         """Another one in the same state."""
-        return Matcher(self._matcher.deep_copy(), self._vocabulary, self._names)
+        return Matcher(self._matcher.deep_copy(), self._vocabulary, self._names, self._health)
 
     @property
     def eos_token_ids(self) -> tuple[int, ...]:
@@ -105,6 +117,11 @@ class Matcher:
         return bool(self._matcher.is_stopped())
 
     @property
+    def is_broken(self) -> bool:
+        """Whether this one or another copy of its prototype has met a limit, so that no copy is of use."""
+        return self._health.broken
+
+    @property
     def too_deep(self) -> bool:
         """Whether values are nested deeper than clients can be expected to read."""
         return self._names is not None and self._names.too_deep
@@ -119,6 +136,7 @@ class Matcher:
             self._take_mask(np.frombuffer(self._matcher.compute_bitmask(), np.uint8))
         assert self._allowed is not None
         if self._matcher.is_error() or not len(self._allowed):
+            self._health.broken = True
             raise ConstraintBroken
         return self._allowed
 
@@ -201,6 +219,7 @@ class Matcher:
                 raise ConstraintBroken
         self._allowed = None
         if not self._matcher.consume_token(token):
+            self._health.broken = True
             raise ConstraintBroken
 
 
@@ -238,7 +257,7 @@ class ConstraintCompiler:
             self._tokenizer, vocab_size, _byte_tokens(self._tokenizer), eos_token_ids, closing
         )
         self.eos_token_ids = eos_token_ids
-        self._prototypes: OrderedDict[Constraint, llguidance.LLMatcher] = OrderedDict()
+        self._prototypes: OrderedDict[Constraint, Matcher] = OrderedDict()
         self._cached_bytes = 0
         self._lock = threading.Lock()
 
@@ -250,14 +269,11 @@ class ConstraintCompiler:
         """
         matcher = self.cached(constraint)
         if matcher is None:
-            prototype = self._build(constraint)
+            names = PlainJson(constraint.json_behind) if constraint.json_behind else None
+            prototype = Matcher(self._build(constraint), self._vocabulary, names)
             self._remember(constraint, prototype)
-            matcher = self._matcher(constraint, prototype)
+            matcher = prototype.copy()
         return matcher
-
-    def _matcher(self, constraint: Constraint, prototype: llguidance.LLMatcher) -> Matcher:
-        names = PlainJson(constraint.json_behind) if constraint.json_behind else None
-        return Matcher(prototype.deep_copy(), self._vocabulary, names)
 
     def word(self, token: int) -> str:
         """The text of one token."""
@@ -271,17 +287,17 @@ class ConstraintCompiler:
         """A fresh matcher, if that takes no compilation."""
         with self._lock:
             prototype = self._prototypes.get(constraint)
-            if prototype is None:
+            if prototype is None or prototype.is_broken:
                 return None
             self._prototypes.move_to_end(constraint)
-        return self._matcher(constraint, prototype)
+        return prototype.copy()
 
     @property
     def cached_bytes(self) -> int:
         """An estimate of what the prototypes keep in memory."""
         return self._cached_bytes
 
-    def _remember(self, constraint: Constraint, prototype: llguidance.LLMatcher) -> None:
+    def _remember(self, constraint: Constraint, prototype: Matcher) -> None:
         with self._lock:
             if constraint not in self._prototypes:
                 self._cached_bytes += _memory(constraint)

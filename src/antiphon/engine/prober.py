@@ -2,10 +2,10 @@
 
 Run as `python -m antiphon.engine.prober FD` with one end of a socket pair. For each constraint it
 forks itself. The child takes limits of processor time and memory, compiles, and then writes under
-the constraint: one walk that ends as soon as it can, three that wander. A constraint that dies on the
-way, by a limit, a crash or a dead end, is refused; the engine, with the same library and limits,
-compiles only what was not. A child costs milliseconds, so there is nothing to start anew when one is
-killed, and what it used of memory is gone with it.
+the constraint: one walk that ends as soon as it can, three that wander and end only where they must. A
+constraint that dies on the way, by a limit, a crash or a dead end, is refused; the engine, with the same
+library and limits, compiles only what was not. A child costs milliseconds, so there is nothing to start
+anew when one is killed, and what it used of memory is gone with it.
 
 Three lanes, so that nobody waits behind a bomb: in the first a child has a quarter of a second, which
 is enough for 99 of 100 schemas that people wrote. What does not end there is tried anew with the whole
@@ -205,7 +205,7 @@ def probe(compiler: ConstraintCompiler, check: frames.Check) -> str | None:
         ends = frozenset(compiler.eos_token_ids)
         _walk(matcher.copy(), ends, nearest_end(matcher.closing_tokens), _SHORT_WALK)
         for seed in range(_WANDERING_WALKS):
-            _walk(matcher.copy(), ends, anything(seed), _WANDERING_WALK)
+            _walk(matcher.copy(), ends, _going_on(anything(seed), compiler.eos_token_ids), _WANDERING_WALK)
     except ConstraintRefused as refused:
         return str(refused)
     except ConstraintBroken:
@@ -213,6 +213,17 @@ def probe(compiler: ConstraintCompiler, check: frames.Check) -> str | None:
     except TimeoutError:
         return SLOW_MASKS
     return None
+
+
+def _going_on(choose: _Choice, ends: tuple[int, ...]) -> _Choice:
+    """The same choice among what does not end the text, if there is any: a short walk would prove little."""
+    ending = np.array(ends, np.intp)
+
+    def choice(allowed: NDArray[np.intp]) -> int:
+        others = allowed[~np.isin(allowed, ending)]
+        return choose(others if len(others) else allowed)
+
+    return choice
 
 
 def _walk(matcher: Matcher, ends: frozenset[int], choose: _Choice, tokens: int) -> None:

@@ -117,6 +117,24 @@ def test_token_outside_the_constraint_breaks_the_matcher(compiler: ConstraintCom
         matcher.consume(ids("x")[0])
 
 
+def _write_on(compiler: ConstraintCompiler, matcher: Matcher) -> None:
+    """Take the longest token each time."""
+    for _ in range(1000):
+        allowed = [int(token) for token in matcher.allowed() if token not in matcher.eos_token_ids]
+        matcher.consume(max(allowed, key=lambda token: len(compiler.word(token))))
+
+
+def test_constraint_that_met_a_limit_is_compiled_anew(compiler: ConstraintCompiler) -> None:
+    """Copies share the library's lexer: what is at its limit would stay there for whoever comes next."""
+    cubed = Constraint("regex", "((a{1,1000}){1,1000}){1,1000}")
+    matcher = compiler.compile(cubed)
+    with pytest.raises(ConstraintBroken):
+        _write_on(compiler, matcher)
+
+    assert compiler.cached(cubed) is None
+    assert len(compiler.compile(cubed).allowed())
+
+
 def test_lark_grammars_compile(compiler: ConstraintCompiler) -> None:
     """A grammar text is taken as it is."""
     feed(compiler.compile(Constraint("lark", 'start: "x" "y"')), "xy")

@@ -4,6 +4,8 @@ from itertools import islice
 
 import pytest
 
+from antiphon.core.generation import Constraint
+from antiphon.engine import frames, prober
 from antiphon.models.folder import PreparedModel
 from tests.schema_proof import Proof, keywords, real_world, run, suite
 
@@ -28,6 +30,16 @@ async def test_sample_of_the_real_world_is_refused_or_held(prepared_model: Prepa
     assert counts["violated"] == 0
     assert counts["accepted"] > 15
     assert counts["valid"] > 20
+
+
+async def test_pattern_that_soon_meets_a_limit_is_refused(prepared_model: PreparedModel) -> None:
+    """Where it may end at once a short walk would not find out."""
+    async with Proof(prepared_model) as proof:
+        why = prober.probe(
+            proof.compiler, frames.Check(0, Constraint("regex", "((a{1,1000}){1,1000}){1,1000}"))
+        )
+
+    assert why == prober.DEAD_END
 
 
 def test_keywords_are_those_of_schemas_not_of_values() -> None:
