@@ -36,9 +36,6 @@ _LEAST_DRAFT_PRICE_BESIDE: Final = 0.85
 beside others, everybody's."""
 _PAUSE_EVERY: Final = 16
 """Steps with prompt tokens in a row, after which one goes without."""
-_KEPT: Final = (0.7, 1.1)
-"""Between these multiples of the tokens that would be right the number of the last step stays: steps of one
-size are cheaper than steps that waver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ class PacingOptions:
     """Beside decoding sequences, before any step was timed."""
     least: int = 4
     """Prompts advance by this much, except in a pause."""
-    stretch: float = 1.0
+    stretch: float = 1.3
     """Prompt tokens may lengthen a decoding step by this multiple of what it takes without them."""
 
 
@@ -66,8 +63,6 @@ class PrefillPacer:
         self._covariance = np.diag((_GUESS_SPREAD * _GUESS_S) ** 2)
         self._steps = 0
         self._mixed = 0
-        self._beside = 0
-        """Prompt tokens that were last allowed beside decoding sequences."""
 
     def observe(self, decodes: int, prompt_tokens: int, seconds: float) -> None:
         """A step of this make-up took this long."""
@@ -107,11 +102,4 @@ class PrefillPacer:
         if self._steps < len(_GUESS_S) or decoding <= 0 or per_prompt <= 0:
             return options.first if decodes else options.alone
         seconds = options.stretch * decoding if decodes else options.longest_s
-        right = float(np.clip(seconds / per_prompt, options.least, options.alone))
-        return self._steadied(right) if decodes else int(right)
-
-    def _steadied(self, right: float) -> int:
-        low, high = _KEPT
-        if not low * right <= self._beside <= high * right:
-            self._beside = int(right)
-        return self._beside
+        return int(np.clip(seconds / per_prompt, options.least, options.alone))
