@@ -62,3 +62,8 @@ def test_logits_do_not_depend_on_chunks_or_company(
     expected = list(rows(backend, [103, 102], []))
 
     assert [row.tobytes() for row in expected] == [row.tobytes() for row in rows(backend, chunks, company)]
+
+
+def test_threads_may_run_on_any_core(backend: OpenVINOBackend) -> None:
+    """Pinned ones begin at the first core in every process: engines side by side would share it."""
+    assert backend._request.get_compiled_model().get_property("ENABLE_CPU_PINNING") is False

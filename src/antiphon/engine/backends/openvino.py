@@ -152,6 +152,8 @@ def _compile(options: OpenVINOOptions) -> ov.CompiledModel:
         # On a CPU that computes in bf16, f16 stands for bf16 too.
         "KV_CACHE_PRECISION": "f16" if options.kv_cache_type == "auto" else options.kv_cache_type,
         "KEY_CACHE_QUANT_MODE": "BY_TOKEN",
+        # Each process would pin its threads from the first core on: two engines of one thread shared a core.
+        "ENABLE_CPU_PINNING": False,
     }
     if options.threads:
         config["INFERENCE_NUM_THREADS"] = options.threads
