@@ -62,14 +62,17 @@ def kill(pids: Sequence[int]) -> None:
 
 
 @contextmanager
-def running(nodes: int, head_cpus: int = 0) -> Iterator[Any]:
-    """A cluster whose head runs so many replicas of one core, with this many nodes that run one each."""
+def running(nodes: int, head_cpus: int = 0, port: int | None = None) -> Iterator[Any]:
+    """A cluster whose head runs so many replicas of one core, with this many nodes that run one each.
+
+    With a port, that is where the head is joined.
+    """
     from ray.cluster_utils import Cluster
 
     silence_ray()
     cluster = Cluster()
     try:
-        _patiently(cluster.add_node, num_cpus=head_cpus, include_dashboard=False)
+        _patiently(cluster.add_node, num_cpus=head_cpus, include_dashboard=False, gcs_server_port=port)
         for _ in range(nodes):
             _patiently(cluster.add_node, num_cpus=1)
         yield cluster

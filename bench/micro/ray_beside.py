@@ -1,15 +1,16 @@
 """What Ray takes and gives with the real model: the same clients of the local engine and of replicas in turn.
 
-`python -m bench.micro.ray_beside`, with Ray installed. All engines are loaded from the start and each is
-used in each round, one after the other, so that other load on the machine meets all of them alike. Clients
-talk to the engine's port: there is no HTTP. Compare within a round; the rates themselves are the machine's.
+`python -m bench.micro.ray_beside`, with Ray installed. The two engines of a pair, and no others, are loaded
+from the start and each is used in each round, one after the other, so that other load on the machine meets
+both alike. Clients talk to the engine's port: there is no HTTP. Compare within a round; the rates themselves
+are the machine's.
 """
 
 import argparse
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from itertools import count
@@ -21,13 +22,14 @@ from antiphon.assembly import replica_engine
 from antiphon.config import Settings
 from antiphon.core.generation import GenerationRequest, TokenDelta
 from antiphon.core.ports import Engine
-from antiphon.engine.backends.ray.client import RayEngine, RayOptions
+from antiphon.engine.backends.ray.client import RayEngine
+from antiphon.engine.backends.ray.membership import RayOptions
 from antiphon.telemetry.optout import silence_ray
 from bench.micro.kept import keep
 
 _MODEL = "smollm2-135m"
 _CLIENTS = 8
-_REQUESTS = 2
+_REQUESTS = 4
 """Of each client in a round."""
 _PROMPT, _ANSWER = 60, 64
 _ROUNDS = 8
@@ -48,27 +50,33 @@ def _replica(threads: int) -> partial[Engine]:
     return partial(replica_engine, settings, _MODEL)
 
 
-def _engines() -> dict[str, Engine]:
-    return {
-        _LOCAL: _replica(2)(),
-        _RAY: RayEngine(_replica(2), RayOptions("one-of-two", cpus=2)),
-        _ONE: RayEngine(_replica(1), RayOptions("one-of-one", cpus=1)),
-        _TWO: RayEngine(_replica(1), RayOptions("two-of-one", replicas=2, cpus=1)),
-    }
+_ENGINES: dict[str, Callable[[], Engine]] = {
+    _LOCAL: lambda: _replica(2)(),
+    _RAY: lambda: RayEngine(_replica(2), RayOptions("one-of-two", cpus=2)),
+    _ONE: lambda: RayEngine(_replica(1), RayOptions("one-of-one", cpus=1)),
+    _TWO: lambda: RayEngine(_replica(1), RayOptions("two-of-one", replicas=2, cpus=1)),
+}
+_PAIRS = {
+    "ray_beside_local": (_RAY, _LOCAL),
+    "two_replicas_beside_one": (_TWO, _ONE),
+    "two_of_one_thread_beside_one_of_two": (_TWO, _RAY),
+}
 
 
 @asynccontextmanager
-async def _started(engines: dict[str, Engine]) -> AsyncIterator[None]:
-    """Cores are Ray's to count, not to give: it is told of as many as all of the replicas ask for."""
+async def _started(arms: tuple[str, ...]) -> AsyncIterator[list[Engine]]:
+    """Cores are Ray's to count, not to give: it is told of as many as the replicas of any pair ask for."""
     silence_ray()
-    ray.init(address="local", num_cpus=5, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
     async with AsyncExitStack() as stack:
         stack.callback(ray.shutdown)
-        for engine in engines.values():
+        engines = [_ENGINES[arm]() for arm in arms]
+        for engine in engines:
             await engine.start()
             stack.push_async_callback(engine.aclose)
-        await _until_two(engines[_TWO])
-        yield
+        if _TWO in arms:
+            await _until_two(engines[arms.index(_TWO)])
+        yield engines
 
 
 async def _until_two(engine: Engine) -> None:
@@ -104,36 +112,36 @@ async def _round(engine: Engine, seed: int) -> tuple[float, float]:
     return sum(counts) / (time.perf_counter() - began), statistics.median(firsts)
 
 
-async def _measure(rounds: int) -> dict[str, object]:
-    """Each pair that is compared stands side by side in each round, in turn either first."""
-    engines = _engines()
-    rates: dict[str, list[float]] = {arm: [] for arm in engines}
-    firsts: dict[str, list[float]] = {arm: [] for arm in engines}
-    async with _started(engines):
-        for engine in engines.values():
+async def _pair(arms: tuple[str, str], rounds: int) -> dict[str, object]:
+    """Two engines in turn, either first; their ratio is of each round: what is slow is slow for both."""
+    rates: dict[str, list[float]] = {arm: [] for arm in arms}
+    firsts: dict[str, list[float]] = {arm: [] for arm in arms}
+    async with _started(arms) as engines:
+        for engine in engines:
             await _round(engine, -1)
         for number in range(rounds):
-            order = list(engines) if number % 2 == 0 else list(engines)[::-1]
-            for arm in order:
-                rate, first = await _round(engines[arm], number)
+            turns = list(zip(arms, engines, strict=True))
+            for arm, engine in turns if number % 2 == 0 else turns[::-1]:
+                rate, first = await _round(engine, number)
                 rates[arm].append(rate)
                 firsts[arm].append(first)
+    ratios = [rate / other for rate, other in zip(*(rates[arm] for arm in arms), strict=True)]
     return {
-        "clients": _CLIENTS,
-        "prompt_tokens": _PROMPT,
-        "answer_tokens": _ANSWER,
+        "median": statistics.median(ratios),
+        "by_round": ratios,
         "tokens_per_s": rates,
         "first_token_p50_s": firsts,
-        "ray_beside_local": _ratio(rates[_RAY], rates[_LOCAL]),
-        "two_replicas_beside_one": _ratio(rates[_TWO], rates[_ONE]),
-        "two_of_one_thread_beside_one_of_two": _ratio(rates[_TWO], rates[_RAY]),
     }
 
 
-def _ratio(rates: list[float], others: list[float]) -> dict[str, object]:
-    """Of each round, so that what is slow for a while is slow for both."""
-    ratios = [rate / other for rate, other in zip(rates, others, strict=True)]
-    return {"median": statistics.median(ratios), "by_round": ratios}
+async def _measure(rounds: int) -> dict[str, object]:
+    return {
+        "clients": _CLIENTS,
+        "requests_of_each": _REQUESTS,
+        "prompt_tokens": _PROMPT,
+        "answer_tokens": _ANSWER,
+        **{name: await _pair(arms, rounds) for name, arms in _PAIRS.items()},
+    }
 
 
 def main() -> None:

@@ -10,11 +10,13 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from itertools import count
+from typing import Any
 
 from antiphon.core.generation import GenerationRequest
 from antiphon.core.ports import Engine
 from antiphon.engine.backends.fake import FakeEngine, Script
-from antiphon.engine.backends.ray.client import RayEngine, RayOptions
+from antiphon.engine.backends.ray.client import RayEngine
+from antiphon.engine.backends.ray.membership import RayOptions
 from antiphon.engine.backends.ray.messages import Group, group_pause_s
 from bench.micro.kept import keep
 from bench.servers.process import tree_cpu_seconds
@@ -39,8 +41,8 @@ class _Counted(RayEngine):
 
     groups = 0
 
-    async def _groups(self, request: GenerationRequest) -> AsyncGenerator[Group, None]:
-        async with aclosing(super()._groups(request)) as groups:
+    async def _groups(self, handle: Any, request: GenerationRequest) -> AsyncGenerator[Group, None]:
+        async with aclosing(super()._groups(handle, request)) as groups:
             async for group in groups:
                 self.groups += 1
                 yield group

@@ -284,7 +284,8 @@ def _ray_engine(settings: Settings, model: PreparedModel, kv_cache_bytes: int) -
         StartError: Ray is not installed.
     """
     try:
-        from antiphon.engine.backends.ray.client import RayEngine, RayOptions  # Ray is an extra.
+        from antiphon.engine.backends.ray.client import RayEngine  # Ray is an extra.
+        from antiphon.engine.backends.ray.membership import RayOptions
     except ModuleNotFoundError:
         raise StartError("the engine ray is an extra: pip install 'antiphon[ray]'") from None
     least, most = settings.replica_bounds

@@ -13,7 +13,8 @@ from tests.contract.engine_contract import EngineCase, EngineContract
 
 pytest.importorskip("ray")
 
-from antiphon.engine.backends.ray.client import RayEngine, RayOptions
+from antiphon.engine.backends.ray.client import RayEngine
+from antiphon.engine.backends.ray.membership import RayOptions
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 

@@ -25,7 +25,8 @@ pytest.importorskip("ray")
 
 from ray import serve
 
-from antiphon.engine.backends.ray.client import RayEngine, RayOptions
+from antiphon.engine.backends.ray.client import RayEngine
+from antiphon.engine.backends.ray.membership import RayOptions
 
 pytestmark = [
     pytest.mark.ray,
@@ -46,10 +47,16 @@ def cluster() -> Iterator[Any]:
         yield cluster
 
 
+@pytest.fixture(scope="module")
+def options(cluster: Any) -> RayOptions:
+    """Two replicas, which are whose engine has these."""
+    return RayOptions(uuid4().hex, cluster.address, replicas=2, drain_s=5)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(cluster: Any) -> AsyncIterator[RayEngine]:
+async def engine(options: RayOptions) -> AsyncIterator[RayEngine]:
     """Two slow replicas, each on a node of its own."""
-    engine = RayEngine(slow_engine, RayOptions(uuid4().hex, cluster.address, replicas=2, drain_s=5))
+    engine = RayEngine(slow_engine, options)
     await engine.start()
     yield engine
     await engine.aclose()
@@ -141,11 +148,11 @@ async def test_killed_node_is_survived(engine: RayEngine, cluster: Any) -> None:
     assert not isinstance(await answer(engine, request(1)), EngineFailed)
 
 
-async def test_second_server_joins_the_replicas_that_run(engine: RayEngine) -> None:
+async def test_second_server_joins_the_replicas_that_run(engine: RayEngine, options: RayOptions) -> None:
     """It neither deploys them again nor takes them along when it leaves."""
     await until_whole(engine)
     before = set(replica_processes())
-    second = RayEngine(slow_engine, engine.options)
+    second = RayEngine(slow_engine, options)
     await second.start()
     assert not isinstance(await answer(second, request(7)), EngineFailed)
     await second.aclose()

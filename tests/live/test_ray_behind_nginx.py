@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from openai import APIError, OpenAI
 
@@ -216,35 +217,57 @@ def test_keys_are_in_no_log_of_the_cluster(pair: Pair, cluster: Any) -> None:
     assert [server for server in pair.servers if KEY in server.stderr + server.stdout] == []
 
 
+@contextmanager
+def server_on(cluster: Any, folder: Path) -> Iterator[ServerProcess]:
+    """A server with the one engine of a cluster; killed in the end."""
+    where = ["--engine", "ray", "--ray-address", cluster.address, "--store", "off"]
+    size = ["--threads", "1", "--kv-cache-mib", "256", "--drain-s", "1"]
+    server = ServerProcess([*where, *size], folder, {"ANTIPHON_API_KEY": KEY})
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        server.signal_group(signal.SIGKILL)
+        server.popen.wait()
+
+
+def is_ready(server: ServerProcess) -> bool:
+    """As whatever sends requests to it is told."""
+    return httpx.get(f"{server.origin}/health/ready").status_code == 200
+
+
+def kill_nodes(cluster: Any) -> None:
+    """As when their machines lose power."""
+    for node in cluster.list_all_nodes():
+        node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+
 def test_server_whose_cluster_is_gone_ends_in_order(tmp_path: Path) -> None:
     """Its stream ends with an error when the drain time is over, and the process without one."""
-    options = [
-        "--engine",
-        "ray",
-        "--threads",
-        "1",
-        "--kv-cache-mib",
-        "256",
-        "--drain-s",
-        "1",
-        "--store",
-        "off",
-    ]
-    with running(0, head_cpus=1) as cluster:
-        server = ServerProcess(
-            [*options, "--ray-address", cluster.address], tmp_path, {"ANTIPHON_API_KEY": KEY}
-        )
-        try:
-            server.wait_until_ready()
-            with client_of(server.base_url) as client:
-                long = stream(client, 4000)
-                next(long)
-                for node in cluster.list_all_nodes():
-                    node.kill_all_processes(check_alive=False, allow_graceful=False)
-                server.signal_group(signal.SIGTERM)
-                with pytest.raises(APIError):
-                    list(long)
+    with running(0, head_cpus=1) as cluster, server_on(cluster, tmp_path) as server:
+        with client_of(server.base_url) as client:
+            long = stream(client, 4000)
+            next(long)
+            kill_nodes(cluster)
+            server.signal_group(signal.SIGTERM)
+            with pytest.raises(APIError):
+                list(long)
+        assert server.popen.wait(PATIENCE_S) == 0, server.stderr
+
+
+def test_server_joins_a_cluster_that_is_back_at_its_address(tmp_path: Path) -> None:
+    """Whoever looks after the cluster need not think of the servers."""
+    port = free_port()
+    with (
+        running(0, head_cpus=1, port=port) as cluster,
+        server_on(cluster, tmp_path) as server,
+        client_of(server.base_url) as client,
+    ):
+        before = text_of(stream(client, 20))
+        kill_nodes(cluster)
+        until(lambda: not is_ready(server))
+        with running(0, head_cpus=1, port=port):
+            until(lambda: is_ready(server))
+            assert text_of(stream(client, 20)) == before
+            server.signal_group(signal.SIGTERM)
             assert server.popen.wait(PATIENCE_S) == 0, server.stderr
-        finally:
-            server.signal_group(signal.SIGKILL)
-            server.popen.wait()
