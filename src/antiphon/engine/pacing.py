@@ -36,6 +36,8 @@ _LEAST_DRAFT_PRICE_BESIDE: Final = 0.85
 beside others, everybody's."""
 _PAUSE_EVERY: Final = 16
 """Steps with prompt tokens in a row, after which one goes without."""
+_KEPT: Final = (0.7, 1.1)
+"""Beside a long prompt the number of the last step stays between these multiples of what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,11 @@ class PacingOptions:
     """Prompts advance by this much, except in a pause."""
     stretch: float = 1.3
     """Prompt tokens may lengthen a decoding step by this multiple of what it takes without them."""
+    long: int = 2048
+    """Tokens of a prompt that is computed for so many steps that each is to hold the streams up less."""
+    stretch_long: float = 0.6
+    """As `stretch`, where one of the prompts is long. Less would bring little: behind thousands of tokens
+    even a few take longer than that."""
 
 
 class PrefillPacer:
@@ -63,6 +70,8 @@ class PrefillPacer:
         self._covariance = np.diag((_GUESS_SPREAD * _GUESS_S) ** 2)
         self._steps = 0
         self._mixed = 0
+        self._beside = 0
+        """Prompt tokens that were last allowed beside decoding sequences, where a prompt was long."""
 
     def observe(self, decodes: int, prompt_tokens: int, seconds: float) -> None:
         """A step of this make-up took this long."""
@@ -92,8 +101,11 @@ class PrefillPacer:
         least = _LEAST_DRAFT_PRICE if decodes == 1 else _LEAST_DRAFT_PRICE_BESIDE
         return min(1.0, max(least, float(per_decode * decodes / step)))
 
-    def prompt_tokens(self, decodes: int) -> int:
-        """Prompt tokens that the next step may compute beside this many decoding sequences; rarely 0."""
+    def prompt_tokens(self, decodes: int, longest: int = 0) -> int:
+        """Prompt tokens that the next step may compute beside this many decoding sequences; rarely 0.
+
+        `longest` is the number of tokens, found ones aside, of the longest of the prompts.
+        """
         options = self._options
         if decodes and self._mixed >= _PAUSE_EVERY:
             return 0
@@ -101,5 +113,15 @@ class PrefillPacer:
         decoding = base + per_decode * decodes
         if self._steps < len(_GUESS_S) or decoding <= 0 or per_prompt <= 0:
             return options.first if decodes else options.alone
-        seconds = options.stretch * decoding if decodes else options.longest_s
-        return int(np.clip(seconds / per_prompt, options.least, options.alone))
+        is_long = longest >= options.long
+        stretch = options.stretch_long if is_long else options.stretch
+        seconds = stretch * decoding if decodes else options.longest_s
+        right = float(np.clip(seconds / per_prompt, options.least, options.alone))
+        return self._steadied(right) if decodes and is_long else int(right)
+
+    def _steadied(self, right: float) -> int:
+        """Each change of a step's size takes an inference library some milliseconds."""
+        low, high = _KEPT
+        if not low * right <= self._beside <= high * right:
+            self._beside = int(right)
+        return self._beside

@@ -1,13 +1,14 @@
 """Pacing: the fitted cost of steps and the chunk sizes that follow from it."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from antiphon.engine.pacing import PacingOptions, PrefillPacer
 
-OPTIONS = PacingOptions(alone=512, first=48, least=16, stretch=1.5)
+OPTIONS = PacingOptions(alone=512, first=48, least=16, stretch=1.5, stretch_long=0.6)
 
 
 def cost(decodes: int, prompt_tokens: int) -> float:
@@ -32,6 +33,28 @@ def test_prompt_tokens_stretch_a_step_by_the_given_multiple(decodes: int) -> Non
     chunk = trained().prompt_tokens(decodes)
 
     assert chunk * 0.0005 == pytest.approx(1.5 * cost(decodes, 0), rel=0.05)
+
+
+def test_long_prompt_holds_streams_up_less() -> None:
+    """Its chunks take their own part of what the streams take; without streams it has all of a step."""
+    pacer = trained()
+
+    assert pacer.prompt_tokens(8, OPTIONS.long - 1) == pacer.prompt_tokens(8)
+    assert pacer.prompt_tokens(8, OPTIONS.long) * 0.0005 == pytest.approx(0.6 * cost(8, 0), rel=0.05)
+    assert pacer.prompt_tokens(0, OPTIONS.long) == OPTIONS.alone
+
+
+def test_chunks_of_a_long_prompt_keep_their_size_where_it_is_about_right() -> None:
+    """Steps of one size are cheaper: a little noise moves nothing, a cost that grows does."""
+    pacer, sizes = trained(), []
+    random = np.random.default_rng(1)
+    for step in range(60):
+        sizes.append(pacer.prompt_tokens(8, OPTIONS.long))
+        pacer.observe(8, sizes[-1], cost(8, sizes[-1]) * (1 + 0.02 * step + random.normal(0, 0.02)))
+    changes = sum(a != b for a, b in pairwise(sizes) if a and b)
+
+    assert changes <= 10
+    assert 0 < sizes[-2] < sizes[0]
 
 
 def test_noise_moves_chunks_little() -> None:
