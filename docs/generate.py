@@ -21,12 +21,12 @@ from antiphon.api.errors import answer
 from antiphon.api.legacy.fields import FIELDS as LEGACY_FIELDS
 from antiphon.api.responses.fields import FIELDS as RESPONSE_FIELDS
 from antiphon.api.wire.fields import FIELDS, Field
-from antiphon.config import Setting, describe_model_settings, describe_settings
 from antiphon.core import errors as core
 from antiphon.models import gguf_support
 from antiphon.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from antiphon.models.folder import REQUIRED_FILES
 from antiphon.models.gguf_recast import BLOCK_TENSORS
+from antiphon.settings import Setting, describe_model_settings, describe_settings
 from antiphon.telemetry.metrics import METRICS
 
 FOLDER = Path(__file__).parent / "reference"

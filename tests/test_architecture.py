@@ -41,7 +41,7 @@ FENCES = {
     "uvicorn": ("api/",),
     "uvloop": ("api/",),
     "httptools": ("api/",),
-    "msgspec": ("api/", "engine/", "store/", "config.py", "model_settings.py"),
+    "msgspec": ("api/", "engine/", "store/", "config.py", "model_settings.py", "settings.py"),
     "pytest": ("pytest_plugin.py",),
     "typer": ("cli/",),
     "rich": ("cli/",),

@@ -19,11 +19,11 @@ from random import Random
 import ray
 
 from antiphon.assembly import replica_engine
-from antiphon.config import Settings
 from antiphon.core.generation import GenerationRequest, TokenDelta
 from antiphon.core.ports import Engine
 from antiphon.engine.backends.ray.client import RayEngine
 from antiphon.engine.backends.ray.membership import RayOptions
+from antiphon.settings import Settings
 from antiphon.telemetry.optout import silence_ray
 from bench.micro.kept import keep
 

@@ -23,7 +23,7 @@ from antiphon.api.app import ApiApp, ApiOptions, Services, create_app, create_me
 from antiphon.api.options import LOOPBACK_HOSTS
 from antiphon.api.server import new_event_loop, serve, served
 from antiphon.assembly import AssembledModel, OpenProgress, StartError, assembled
-from antiphon.config import Settings, is_loopback, servers_folder
+from antiphon.config import is_loopback, servers_folder
 from antiphon.core.errors import EngineUnavailable
 from antiphon.core.ports import CompletionStore
 from antiphon.engine.backends.fake import ScriptSource, improvise
@@ -35,6 +35,7 @@ from antiphon.service.models import ModelEntry, ModelRegistry, PerModel
 from antiphon.service.stored import StoredCompletions
 from antiphon.service.text_completions import TextCompletions
 from antiphon.service.tokenization import Tokenization
+from antiphon.settings import Settings
 from antiphon.store.errors import StoreError
 from antiphon.stores import opened_store
 from antiphon.telemetry.lag import lag_measured

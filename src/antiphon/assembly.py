@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from antiphon.config import Settings, cache_folder, hub_options, traces_wanted
+from antiphon.config import cache_folder, hub_options, traces_wanted
 from antiphon.core.generation import ModelInfo
 from antiphon.core.ports import ChatTemplate, Engine, Tokenizer
 from antiphon.engine.backends.fake import FakeChatTemplate, FakeEngine, FakeTokenizer, ScriptSource
@@ -37,6 +37,7 @@ from antiphon.models.progress import Progress, Silent
 from antiphon.models.tokenizer import load_tokenizer
 from antiphon.service.generations import ModelParts
 from antiphon.service.models import NO_DEFAULTS, ModelDefaults
+from antiphon.settings import Settings
 from antiphon.telemetry.traces import NO_TRACES, Traces
 
 logger = logging.getLogger(__name__)

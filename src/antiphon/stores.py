@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from antiphon.config import POSTGRES_SCHEMES, Settings, data_folder
+from antiphon.config import data_folder
 from antiphon.core.ports import CompletionStore
 from antiphon.service.retention import RetentionOptions, expiring
+from antiphon.settings import POSTGRES_SCHEMES, Settings
 from antiphon.store.errors import StoreError
 from antiphon.store.memory import MemoryStore
 from antiphon.store.sqlite import SqliteStore

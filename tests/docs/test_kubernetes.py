@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from antiphon import __version__
-from antiphon.config import Settings, load, unknown_variables
+from antiphon.config import load, unknown_variables
+from antiphon.settings import Settings
 from antiphon.telemetry.metrics import METRICS
 from tests.free_port import free_port
 from tests.live.server_process import running

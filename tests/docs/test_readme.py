@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from antiphon.config import DEFAULT_ALIASES
 from antiphon.models.gguf_support import ARCHITECTURES, MATRIX_TYPES
+from antiphon.settings import DEFAULT_ALIASES
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +27,7 @@ def test_architectures_and_quantisations_are_those_of_the_code() -> None:
 
 
 def test_default_aliases_are_named() -> None:
-    """As `config` has them."""
+    """As `settings` has them."""
     assert set(re.findall(r"`([^`]+)`", row("Default model"))) == set(DEFAULT_ALIASES)
 
 

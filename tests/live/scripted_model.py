@@ -16,11 +16,11 @@ from concurrent.futures import Future
 from antiphon.api.server import serve
 from antiphon.app import build_app
 from antiphon.assembly import AssembledModel
-from antiphon.config import Settings
 from antiphon.core.generation import GenerationRequest
 from antiphon.engine.backends.fake import FakeChatTemplate, FakeEngine, FakeTokenizer, Script, improvise, say
 from antiphon.engine.backends.fake.language import TURN_START
 from antiphon.service.generations import ModelParts
+from antiphon.settings import Settings
 from antiphon.store.memory import MemoryStore
 
 

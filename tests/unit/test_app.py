@@ -14,9 +14,9 @@ from antiphon import app, assembly
 from antiphon.app import Serving, StopSignals, build_app, run
 from antiphon.assembly import StartError, assembled
 from antiphon.cli.progress import open_progress
-from antiphon.config import Settings
 from antiphon.engine.backends.fake import improvise
 from antiphon.servers import announced
+from antiphon.settings import Settings
 
 
 async def receive(stop_times: int, *, gentle: bool) -> asyncio.Task[bool]:
@@ -98,7 +98,7 @@ def test_traces_without_their_extra_are_a_start_error(monkeypatch: pytest.Monkey
 def test_nothing_of_opentelemetry_is_imported_unless_traces_are_on() -> None:
     """Not even where it is installed."""
     program = (
-        "import sys; from antiphon import app, assembly; from antiphon.config import Settings; "
+        "import sys; from antiphon import app, assembly; from antiphon.settings import Settings; "
         "assert not assembly.open_traces(Settings()).on; "
         "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     )

@@ -6,12 +6,9 @@ from pathlib import Path
 import pytest
 
 from antiphon.config import (
-    DEFAULT_ALIASES,
     ConfigError,
     Given,
-    Settings,
     client_key,
-    describe_settings,
     gather,
     hub_options,
     is_loopback,
@@ -22,6 +19,7 @@ from antiphon.config import (
 from antiphon.model_settings import ModelSettings
 from antiphon.models.catalogue import DEFAULT_MODEL
 from antiphon.models.hub_repository import HubOptions
+from antiphon.settings import DEFAULT_ALIASES, Settings, describe_settings
 
 
 def aliases(settings: Settings) -> tuple[str, ...]:

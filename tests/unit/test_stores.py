@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from antiphon import stores
-from antiphon.config import Settings
+from antiphon.settings import Settings
 from antiphon.store.errors import StoreError
 from antiphon.store.sqlite import SqliteStore
 from antiphon.stores import opened_store

@@ -20,7 +20,8 @@ from antiphon.cli.ending import fail
 from antiphon.cli.flags import serve_parameters, with_options, with_parameters
 from antiphon.cli.model_commands import models, pull
 from antiphon.cli.server_commands import ps, stop
-from antiphon.config import ConfigError, Settings, load
+from antiphon.config import ConfigError, load
+from antiphon.settings import Settings
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ import typer
 
 from antiphon.cli.ending import fail
 from antiphon.cli.output import print_json, print_table
-from antiphon.config import SECRETS, ConfigError, Given, gather, load, shown_value, unknown_variables
+from antiphon.config import ConfigError, Given, gather, load, unknown_variables
+from antiphon.settings import SECRETS, shown_value
 
 
 def config_app() -> typer.Typer:

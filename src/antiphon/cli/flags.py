@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from antiphon.config import Setting, describe_settings
+from antiphon.settings import Setting, describe_settings
 
 Options = TypeVar("Options")
 

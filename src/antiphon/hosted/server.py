@@ -22,11 +22,11 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, Literal, Self
 
-from antiphon.config import describe_settings
 from antiphon.hosted.channel import Message, TimedLines, write_line
 from antiphon.hosted.script import Script
 from antiphon.models.catalogue import DEFAULT_MODEL
 from antiphon.models.progress import Progress, Silent
+from antiphon.settings import describe_settings
 
 _DEFAULTS: Mapping[str, object] = {"store": "memory", "drain_s": 0}
 """What differs from `antiphon serve`: nothing outlives the server, and its end is not waited for."""

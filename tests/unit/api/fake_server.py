@@ -11,9 +11,9 @@ import msgspec
 from antiphon.app import build_app
 from antiphon.assembly import assembled
 from antiphon.cli.progress import open_progress
-from antiphon.config import Settings
 from antiphon.engine.backends.fake import improvise
 from antiphon.service.generations import ModelParts
+from antiphon.settings import Settings
 from antiphon.store.memory import MemoryStore
 
 

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from antiphon.cli.command import build_app
-from antiphon.config import Settings, describe_settings
+from antiphon.settings import Settings, describe_settings
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from typing import Any
 
 from antiphon.cli.client import ApiError, Endpoint
 from antiphon.cli.progress import open_progress
-from antiphon.config import client_key, gather, servers_folder, shown_value
+from antiphon.config import client_key, gather, servers_folder
 from antiphon.servers import running_servers
+from antiphon.settings import shown_value
 
 _HANDED_ON = ("engine", "models", "threads", "kv_cache_mib", "kv_cache_type")
 """Settings of this environment that a server of the chat's own follows."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from antiphon.cli.check.finding import Finding, bad, good, warning
 from antiphon.cli.output import shown_size
-from antiphon.config import Settings, cache_folder
+from antiphon.config import cache_folder
 from antiphon.engine.memory import available_memory
+from antiphon.settings import Settings
 
 _BASE_FEATURE = "avx2"
 _FAST_FEATURES = ("avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")

@@ -10,10 +10,11 @@ from typing import Final
 
 from antiphon.cli.check.finding import Finding, bad, good, warning
 from antiphon.cli.progress import open_progress
-from antiphon.config import ConfigError, Settings, cache_folder, load, servers_folder, unknown_variables
+from antiphon.config import ConfigError, cache_folder, load, servers_folder, unknown_variables
 from antiphon.models.catalogue import CATALOGUE
 from antiphon.models.inventory import inventory, verify
 from antiphon.servers import running_servers
+from antiphon.settings import Settings
 from antiphon.store.sqlite import sqlite_version
 
 _OLDEST_SQLITE = (3, 54)

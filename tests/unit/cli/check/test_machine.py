@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.cli.check.machine import check_clock, check_disk, check_memory, check_processor
-from antiphon.config import Settings
+from antiphon.settings import Settings
 
 
 @pytest.mark.parametrize(

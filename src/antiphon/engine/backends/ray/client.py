@@ -41,7 +41,6 @@ _FORGET_AFTER_S = 15.0
 _LOST_AFTER_S = 30.0
 """When no replica has said anything for so long, nothing of what they generate will come. Ray gives the
 cluster up, and this process with it, after a minute."""
-_REJOIN_S = 2.0
 _CLUSTER_ERRORS = (RayError, RayServeException, TimeoutError)
 
 
@@ -211,26 +210,10 @@ class RayEngine:
             heard = max([heard, *(when for _, when in self._reports.values())])
             if time.monotonic() - heard > _LOST_AFTER_S:
                 logger.error("ray: no replica has answered for %.0f s: joining anew", _LOST_AFTER_S)
-                await self._rejoin()
+                for task in self._tasks.values():
+                    task.cancel()
+                self._info = await self._membership.enter_anew()
                 heard = time.monotonic()
-
-    async def _rejoin(self) -> None:
-        """End what nothing will be heard of any more, and try until there is a cluster with a replica."""
-        for task in self._tasks.values():
-            task.cancel()
-        await self._membership.leave()
-        told = ""
-        while True:
-            try:
-                self._info = await self._membership.enter()
-            except EngineUnavailable as error:
-                if error.reason != told:
-                    logger.warning("%s: tried again every %.0f s", error.reason, _REJOIN_S)
-                told = error.reason
-                await asyncio.sleep(_REJOIN_S)
-            else:
-                logger.info("ray: joined anew")
-                return
 
     async def _ask_one(self) -> None:
         async with asyncio.timeout(_REPORT_TIMEOUT_S):

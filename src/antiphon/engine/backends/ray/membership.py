@@ -1,7 +1,7 @@
 """Membership of this process in a Ray cluster: enters it, holds the handle of the replicas, leaves it.
 
 `cluster` knows how each of these is done; here is in which order, and what is given back where one fails.
-Ray itself never comes back to a cluster that was gone: to leave and enter again is the owner's.
+Ray itself never comes back to a cluster that was gone: it is left and entered anew.
 
 Invariant: there is a handle only where a replica has answered, and is what the options ask for.
 """
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _LEAVE_S = 10.0
 _WAIT_S = 5.0
+_AGAIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,22 @@ class Membership:
             raise EngineUnavailable(reason="ray: the replicas cannot be had (the log says why)") from error
         self._is_member = True
         return info
+
+    async def enter_anew(self) -> ModelInfo:
+        """Leave, and try to enter until there is a cluster with a replica, however long that takes."""
+        await self.leave()
+        told = ""
+        while True:
+            try:
+                info = await self.enter()
+            except EngineUnavailable as error:
+                if error.reason != told:
+                    logger.warning("%s: tried again every %.0f s", error.reason, _AGAIN_S)
+                told = error.reason
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                logger.info("ray: joined anew")
+                return info
 
     async def leave(self) -> None:
         """Others may go on with the replicas; a cluster that is this process's own ends.
