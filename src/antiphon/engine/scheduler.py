@@ -14,7 +14,7 @@ Invariants:
 """
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from antiphon.core.generation import GenerationRequest
@@ -154,7 +154,7 @@ class Scheduler:
         self._start_waiting()
         self._rotate()
         decoding = [s for s in self.running if not s.behind]
-        budget = self.pacer.prompt_tokens(len(decoding), self._longest_behind())
+        budget = self.pacer.prompt_tokens(len(decoding), _longest_prompt(self.running))
         least = min(budget, self.options.pacing.least)
         price, drafts = self.pacer.draft_price(len(decoding)), self.options.draft_tokens
         idle = self.options.least_tokens - len(decoding) if len(decoding) == len(self.running) else 0
@@ -294,11 +294,6 @@ class Scheduler:
         pledged = sum(max(0, pages - len(s.pages)) for pages, s in expected)
         return wanted + pledged <= self.pool.available
 
-    def _longest_behind(self) -> int:
-        """Tokens of the longest prompt that is being computed, but for those that were found."""
-        behind = (s for s in self.running if s.behind)
-        return max((len(s.tokens) - (s.request.cached_tokens or 0) for s in behind), default=0)
-
     def _plan_behind(self, budget: int) -> Iterator[PlannedSlice]:
         """Share `budget` tokens: the shortest rest gets up to half, the others what is left."""
         behind = [s for s in self.running if s.behind]
@@ -366,6 +361,12 @@ def _release(pool: PagePool, sequence: SequenceState) -> None:
     for page in reversed(sequence.pages):
         pool.release(page)
     sequence.pages = []
+
+
+def _longest_prompt(running: Iterable[SequenceState]) -> int:
+    """Tokens of the longest prompt that is being computed, but for those that were found."""
+    behind = (s for s in running if s.behind)
+    return max((len(s.tokens) - (s.request.cached_tokens or 0) for s in behind), default=0)
 
 
 def _pages_for(tokens: int, page_tokens: int) -> int:
