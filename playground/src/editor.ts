@@ -33,6 +33,10 @@ const look = EditorView.theme({
   "&.cm-focused": { outline: "none" },
   ".cm-content": { fontFamily: "var(--mono)", minHeight: "7em", padding: "8px 0", caretColor: "currentColor" },
   ".cm-scroller": { maxHeight: "45vh", overflow: "auto" },
+  // Outlined and not filled, as CodeMirror would: Chromium keeps the ground of text that is typed over in a
+  // style attribute, of which the page's policy complains.
+  "&.cm-focused .cm-matchingBracket": { backgroundColor: "transparent", outline: "1px solid var(--muted)" },
+  "&.cm-focused .cm-nonmatchingBracket": { backgroundColor: "transparent", outline: "1px solid var(--bad)" },
   ".cm-cursor": { borderLeftColor: "currentColor" },
   "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": {
     backgroundColor: "var(--selection)",
