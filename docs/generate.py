@@ -271,7 +271,7 @@ _COUNT_HEADINGS = ("accepted", "refused", "valid", "violated", "broken off", "no
 _PROVED = {
     "suite": "JSON Schema Test Suite, by chance",
     "real_world": "JSONSchemaBench, by chance",
-    "under_the_model": "a sample of both, by the model",
+    "under_the_model": "both, by the model",
 }
 
 
@@ -282,7 +282,7 @@ def _structured_output() -> str:
         "Structured output",
         f"""The record of `make proof`: schemas taken the server's own way, and answers written under those
 that are accepted, {found["answers"]} each by chance alone under the mask, and one each by {found["model"]} at
-temperature 1 for a sample. Each was then validated, formats too. With {versions}.
+temperature 1. Each was then validated, formats too. With {versions}.
 *Accepted* and *refused* count schemas, the others answers: *valid* and *violated* ones, those *broken off*
 because the grammar engine met a limit or a dead end, which a server tells as an error, and those that had
 *not ended* after 150 tokens, which a server tells as `length`.
