@@ -39,8 +39,8 @@ _REPORT_TIMEOUT_S = 5.0
 _POLL_S = 1.0
 _FORGET_AFTER_S = 15.0
 _LOST_AFTER_S = 30.0
-"""When no replica has said anything for so long, nothing of what they generate will come. Ray gives the
-cluster up, and this process with it, after a minute."""
+"""When no replica has said anything for so long, nothing of what they generate will come. Where it is the
+head that is silent, Ray ends this process after a minute."""
 _CLUSTER_ERRORS = (RayError, RayServeException, TimeoutError)
 
 
@@ -201,19 +201,21 @@ class RayEngine:
             stream.cancel()
 
     async def _keep_asking(self) -> None:
-        """Hear of every replica in turn, busy or not; where none is heard of any more, join anew."""
-        heard = time.monotonic()
+        """Hear of every replica in turn, busy or not, and of the head; where one is silent, join anew."""
+        heard = whole = time.monotonic()
         while True:
             await asyncio.sleep(_POLL_S)
             with contextlib.suppress(Exception):  # As long as it is asked, it is known who answers.
                 await self._ask_one()
+            if await self._membership.is_whole():
+                whole = time.monotonic()
             heard = max([heard, *(when for _, when in self._reports.values())])
-            if time.monotonic() - heard > _LOST_AFTER_S:
-                logger.error("ray: no replica has answered for %.0f s: joining anew", _LOST_AFTER_S)
+            if time.monotonic() - min(heard, whole) > _LOST_AFTER_S:
+                logger.error("ray: the cluster has not answered for %.0f s: joining anew", _LOST_AFTER_S)
                 for task in self._tasks.values():
                     task.cancel()
                 self._info = await self._membership.enter_anew()
-                heard = time.monotonic()
+                heard = whole = time.monotonic()
 
     async def _ask_one(self) -> None:
         async with asyncio.timeout(_REPORT_TIMEOUT_S):

@@ -102,6 +102,16 @@ def reason_of(address: str | None, error: BaseException) -> str | None:
     return None
 
 
+def answers() -> bool:
+    """Whether the head of the joined cluster does. Replicas go on without it, but Ray ends all soon."""
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
+    except OSError:
+        return False
+    return True
+
+
 def restore_stop_signal() -> None:
     """Give SIGTERM back to Python. Ray's own handler aborts the process three seconds after the signal.
 

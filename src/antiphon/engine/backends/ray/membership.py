@@ -117,6 +117,10 @@ class Membership:
                 logger.info("ray: joined anew")
                 return info
 
+    async def is_whole(self) -> bool:
+        """Whether the cluster's head answers."""
+        return await asyncio.to_thread(cluster.answers)
+
     async def leave(self) -> None:
         """Others may go on with the replicas; a cluster that is this process's own ends.
 
