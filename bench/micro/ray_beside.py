@@ -64,18 +64,18 @@ _PAIRS = {
 
 
 @asynccontextmanager
-async def _started(arms: tuple[str, ...]) -> AsyncIterator[list[Engine]]:
+async def _started(arms: tuple[str, ...]) -> AsyncIterator[dict[str, Engine]]:
     """Cores are Ray's to count, not to give: it is told of as many as the replicas of any pair ask for."""
     silence_ray()
     ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
     async with AsyncExitStack() as stack:
         stack.callback(ray.shutdown)
-        engines = [_ENGINES[arm]() for arm in arms]
-        for engine in engines:
+        engines = {arm: _ENGINES[arm]() for arm in arms}
+        for engine in engines.values():
             await engine.start()
             stack.push_async_callback(engine.aclose)
-        if _TWO in arms:
-            await _until_two(engines[arms.index(_TWO)])
+        if _TWO in engines:
+            await _until_two(engines[_TWO])
         yield engines
 
 
@@ -117,12 +117,11 @@ async def _pair(arms: tuple[str, str], rounds: int) -> dict[str, object]:
     rates: dict[str, list[float]] = {arm: [] for arm in arms}
     firsts: dict[str, list[float]] = {arm: [] for arm in arms}
     async with _started(arms) as engines:
-        for engine in engines:
+        for engine in engines.values():
             await _round(engine, -1)
         for number in range(rounds):
-            turns = list(zip(arms, engines, strict=True))
-            for arm, engine in turns if number % 2 == 0 else turns[::-1]:
-                rate, first = await _round(engine, number)
+            for arm in arms if number % 2 == 0 else arms[::-1]:
+                rate, first = await _round(engines[arm], number)
                 rates[arm].append(rate)
                 firsts[arm].append(first)
     ratios = [rate / other for rate, other in zip(*(rates[arm] for arm in arms), strict=True)]

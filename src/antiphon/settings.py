@@ -45,7 +45,7 @@ def _about(text: str, ge: int | None = None, le: int | None = None) -> Meta:
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to serve. See `load` for where the values come from."""
+    """How to serve. See `config.load` for where the values come from."""
 
     model: Annotated[
         tuple[str, ...],

@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from openai import APIError, OpenAI
 
 from tests.free_port import free_port
+from tests.live import server_process
 from tests.live.server_process import ServerProcess
 from tests.nginx_proxy import nginx, port_of, wait_for
 from tests.postgres_server import PostgresServer
@@ -217,18 +218,11 @@ def test_keys_are_in_no_log_of_the_cluster(pair: Pair, cluster: Any) -> None:
     assert [server for server in pair.servers if KEY in server.stderr + server.stdout] == []
 
 
-@contextmanager
-def server_on(cluster: Any, folder: Path) -> Iterator[ServerProcess]:
-    """A server with the one engine of a cluster; killed in the end."""
+def server_on(cluster: Any, folder: Path) -> AbstractContextManager[ServerProcess]:
+    """A server with the one engine of a cluster."""
     where = ["--engine", "ray", "--ray-address", cluster.address, "--store", "off"]
     size = ["--threads", "1", "--kv-cache-mib", "256", "--drain-s", "1"]
-    server = ServerProcess([*where, *size], folder, {"ANTIPHON_API_KEY": KEY})
-    try:
-        server.wait_until_ready()
-        yield server
-    finally:
-        server.signal_group(signal.SIGKILL)
-        server.popen.wait()
+    return server_process.running(folder, *where, *size, ANTIPHON_API_KEY=KEY)
 
 
 def is_ready(server: ServerProcess) -> bool:

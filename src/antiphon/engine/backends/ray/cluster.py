@@ -77,10 +77,16 @@ def _check_reachable(address: str) -> None:
         return
     if not host or not port.isdecimal():
         raise EngineUnavailable(reason=f"ray_address: {address} is neither HOST:PORT nor auto")
+    if not _answers_at(host, int(port)):
+        raise EngineUnavailable(reason=f"ray_address: nothing answers at {address}")
+
+
+def _answers_at(host: str, port: int) -> bool:
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
+        socket.create_connection((host.strip("[]"), port), _CONNECT_S).close()
     except (OSError, OverflowError):
-        raise EngineUnavailable(reason=f"ray_address: nothing answers at {address}") from None
+        return False
+    return True
 
 
 def reason_of(address: str | None, error: BaseException) -> str | None:
@@ -105,11 +111,7 @@ def reason_of(address: str | None, error: BaseException) -> str | None:
 def answers() -> bool:
     """Whether the head of the joined cluster does. Replicas go on without it, but Ray ends all soon."""
     host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
-    except OSError:
-        return False
-    return True
+    return _answers_at(host, int(port))
 
 
 def restore_stop_signal() -> None:
